@@ -1,0 +1,61 @@
+# make demo, make test: each from a fresh clone. Everything goes into .venv; as root, make test also installs what the
+# card reader tests need from the distribution.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NFC_PACKAGES := pcscd vsmartcard-vpcd libpcsclite-dev swig gcc pkg-config groff-base
+PACKAGES := $(NFC_PACKAGES) python3-dev
+
+.PHONY: demo test check generate bench clean packages
+
+demo: $(VENV)/installed
+	@$(BIN)/keyctl demo
+
+# Prints what it runs and what came out; a skipped test is a failure where CI=true.
+test: packages $(VENV)/developing
+	$(BIN)/python -m pytest -q -n auto --dist loadfile
+	@$(MAKE) --no-print-directory check
+
+check: $(VENV)/developing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python man/generate.py --check
+
+# Manual pages, completions and the help blocks of the README.
+generate: $(VENV)/developing
+	$(BIN)/python man/generate.py
+
+bench: $(VENV)/developing
+	$(BIN)/python -m pip install -q --group bench
+	$(BIN)/python tests/bench/bench.py --json bench.json
+
+clean:
+	rm -rf $(VENV) build dist bench.json .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+packages:
+	@missing=; for package in $(PACKAGES); do \
+	  dpkg -s $$package >/dev/null 2>&1 || missing="$$missing $$package"; done; \
+	if [ -z "$$missing" ]; then exit 0; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing; \
+	else \
+	  echo "the tests with card readers are skipped; for all of them: apt-get install$$missing"; \
+	fi
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(VENV)/bin/python pyproject.toml
+	@echo "installing into $(VENV)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -e .
+	@touch $@
+
+# pip before 25.1 does not know dependency groups. The readers' library has to be compiled on Linux.
+$(VENV)/developing: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install -q --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install -q --group dev -e .
+	if pkg-config --exists libpcsclite 2>/dev/null && command -v swig >/dev/null; then \
+	  $(BIN)/python -m pip install -q -e ".[nfc]"; fi
+	touch $@

@@ -1,0 +1,6 @@
+"""``python -m keyctl``."""
+
+from keyctl.cli.main import run
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,1 @@
+"""The command line: thin commands, the terminal, text and JSON. The only layer that prints."""

@@ -1,0 +1,64 @@
+"""From the shared options to what operations need: where, which key, how long to wait, whom to ask."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keyctl.cli import pin_sources, terminal
+from keyctl.cli.options import settings_of
+
+if TYPE_CHECKING:
+    import click
+
+    from keyctl.cli.options import Settings
+    from keyctl.operations.asking import Circumstances
+
+#: Seconds, at a terminal: for a touch, for a lock, for a key that is asked for.
+_TOUCH_S, _LOCK_S, _TURN_S = 30.0, 5.0, 120.0
+
+
+def home_of(settings: Settings) -> Path:
+    """The folder for keyctl's files: ``--home``, else KEYCTL_HOME, else the platform's own place."""
+    named = settings.home or os.environ.get("KEYCTL_HOME")
+    if named:
+        return Path(named)
+    from keyctl.store import paths
+
+    return paths.default_home()
+
+
+def circumstances(context: click.Context, *, yes: bool | None = None, confirm: str | None = None) -> Circumstances:
+    """What the shared options say, in the terms of the operations.
+
+    Args:
+        context: Click's context of the command.
+        yes: The value of ``--yes``; None for a command that has no such option.
+        confirm: The value of ``--confirm``.
+    """
+    from keyctl.device.session import Waits
+    from keyctl.operations.asking import Circumstances
+
+    settings = settings_of(context)
+    is_terminal = terminal.present()
+    person = terminal.Person(
+        terminal=is_terminal and not settings.no_input,
+        pin_source=pin_sources.source_from(settings),
+        yes=yes,
+        confirm=confirm,
+    )
+
+    def seconds(at_terminal: float) -> float:
+        if settings.wait is not None:
+            return settings.wait
+        return at_terminal if is_terminal else 0.0
+
+    return Circumstances(
+        home=home_of(settings),
+        wanted=settings.key,
+        waits=Waits(touch_s=seconds(_TOUCH_S), plug_s=seconds(0.0), lock_s=seconds(_LOCK_S)),
+        turn_s=seconds(_TURN_S),
+        asker=person,
+        trace=(lambda line: terminal.say(f"keyctl: {line}")) if settings.verbose else None,
+    )

@@ -1,0 +1,81 @@
+"""All commands by name and one line, so that ``--help`` and completion import none of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """Where a command lives, and its line in the list; a test compares it with the command's own help."""
+
+    module: str
+    summary: str
+
+
+CATALOGUE: dict[str, Entry] = {
+    "list": Entry("list", "Show every security key that is connected."),
+    "info": Entry("info", "Show what a key is and can do, its PIN state and advisories."),
+    "pin": Entry("pin", "Set, change or try the PIN of a key."),
+    "passkeys": Entry("passkeys", "List, show, delete and rename the passkeys on a key."),
+    "reset": Entry("reset", "Erase a key: all passkeys, registrations and the PIN."),
+    "virtual": Entry("virtual", "Make and change software keys for trying things out."),
+    "demo": Entry("demo", "Play the main jobs on virtual keys, without hardware."),
+    "completion": Entry("completion", "Print the completion script for a shell."),
+}
+
+#: The verbs of keyutils' keyctl (its manual page keyctl(1)).
+KEYUTILS_VERBS = frozenset(
+    {
+        "add",
+        "chgrp",
+        "chown",
+        "clear",
+        "describe",
+        "dh_compute",
+        "dh_compute_kdf",
+        "dh_compute_kdf_oi",
+        "get_persistent",
+        "get_security",
+        "id",
+        "instantiate",
+        "invalidate",
+        "link",
+        "move",
+        "negate",
+        "new_session",
+        "newring",
+        "padd",
+        "pipe",
+        "pinstantiate",
+        "pkey_decrypt",
+        "pkey_encrypt",
+        "pkey_query",
+        "pkey_sign",
+        "pkey_verify",
+        "print",
+        "prompt",
+        "pupdate",
+        "purge",
+        "rdescribe",
+        "read",
+        "reap",
+        "reject",
+        "request",
+        "request2",
+        "restrict_keyring",
+        "revoke",
+        "rlist",
+        "search",
+        "session",
+        "setperm",
+        "show",
+        "supports",
+        "timeout",
+        "unlink",
+        "update",
+        "watch",
+        "watch_add",
+        "watch_rm",
+        "watch_session",
+    }
+)

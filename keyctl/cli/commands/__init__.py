@@ -1,0 +1,1 @@
+"""One module per command, each with its ``COMMAND``: parse, call one operation, return an outcome."""

@@ -1,0 +1,119 @@
+"""``keyctl demo``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from keyctl.cli.frame import Command, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PIN = "demo-4711"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One command line, really run, and what it printed."""
+
+    about: str
+    command: str
+    exit_status: int
+    output: str
+
+
+@click.command(name="demo", cls=Command, short_help="Play the main jobs on virtual keys, without hardware.")
+def COMMAND() -> Outcome:  # noqa: N802  # as in the catalogue
+    """Play the main jobs on virtual keys, without hardware.
+
+    Every line is really run, in a folder of its own that is deleted at the end. Asks nothing and touches no key of
+    yours.
+    """
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="keyctl-demo-") as folder:
+        steps = list(_play(Path(folder)))
+    return Outcome(data={"steps": steps}, text=lambda: "\n".join(_text(step) for step in steps))
+
+
+def _play(folder: Path) -> Iterator[Step]:
+    from keyctl.operations import demonstration
+
+    pin_file = folder / "pin"
+    pin_file.touch(mode=0o600)
+    pin_file.write_text(f"{_PIN}\n")
+    wrong_file = folder / "wrong-pin"
+    wrong_file.touch(mode=0o600)
+    wrong_file.write_text("not the PIN\n")
+    home = folder / "home"
+
+    def step(about: str, command: str, expected: int = 0) -> Step:
+        done = _run(about, command, folder, home)
+        if done.exit_status != expected:
+            # A demonstration that goes on after a failure would show things that are not so.
+            raise RuntimeError(f"`{command}` ended with {done.exit_status}: {done.output}")
+        return done
+
+    yield step("two keys: blue for the key ring, green for the safe", "keyctl virtual new blue")
+    yield step("", "keyctl virtual new green")
+    yield step("what is connected?", "keyctl list --key virtual:blue")
+    yield step("what is it, and what can it do?", "keyctl info --key virtual:blue")
+    yield step("both get a PIN", "keyctl pin set --key virtual:blue --pin-file pin")
+    yield step("", "keyctl pin set --key virtual:green --pin-file pin")
+    ids = demonstration.sign_up(home, "blue", _PIN, demonstration.PRIMARY_SITES)
+    demonstration.sign_up(home, "green", _PIN, demonstration.BACKUP_SITES)
+    yield step(
+        "(a browser has signed up at three sites with blue, at two with green) what is on blue?",
+        "keyctl passkeys list --key virtual:blue --pin-file pin",
+    )
+    yield step("and on green? code.example is missing", "keyctl passkeys list --key virtual:green --pin-file pin")
+    yield step(
+        "a wrong PIN costs one try, and says so",
+        "keyctl passkeys list --key virtual:blue --pin-file wrong-pin",
+        expected=4,
+    )
+    bank, code = ids[1][:16], ids[2][:16]
+    yield step(
+        "names can be changed",
+        f"keyctl passkeys rename {bank} --user-name kim.lee@bank.example --key virtual:blue --pin-file pin",
+    )
+    yield step("one passkey goes", f"keyctl passkeys delete {code} --yes --key virtual:blue --pin-file pin")
+    yield step("scripts read JSON", "keyctl passkeys list --key virtual:green --pin-file pin --json")
+    yield step("green is plugged in anew and erased", "keyctl virtual unplug green")
+    yield step("", "keyctl virtual plug green")
+    yield step("", "keyctl reset --key virtual:green --confirm virtual:green")
+
+
+def _run(about: str, command: str, folder: Path, home: Path) -> Step:
+    """Run one command line in this process, as if typed in *folder*."""
+    import contextlib
+    import io
+    import os
+    import shlex
+
+    from keyctl.cli.main import main
+
+    output = io.StringIO()
+    outside = os.environ.get("KEYCTL_HOME")
+    os.environ["KEYCTL_HOME"] = str(home)
+    try:
+        with contextlib.chdir(folder), contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+            status = main(shlex.split(command)[1:])
+    finally:
+        os.environ.pop("KEYCTL_HOME")
+        if outside is not None:
+            os.environ["KEYCTL_HOME"] = outside
+    return Step(about=about, command=command, exit_status=status, output=output.getvalue().rstrip("\n"))
+
+
+def _text(step: Step) -> str:
+    from keyctl.cli.text import visible
+
+    heading = f"\n# {step.about}\n" if step.about else ""
+    status = f"\n[exit {step.exit_status}]" if step.exit_status else ""
+    output = "\n".join(visible(line) for line in step.output.split("\n"))
+    return f"{heading}$ {step.command}\n{output}{status}"

@@ -1,0 +1,86 @@
+"""``keyctl list``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from keyctl.cli.frame import Command, Outcome
+from keyctl.cli.text import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from keyctl.model import Key
+
+#: Columns of ``--csv``, in this order.
+CSV_COLUMNS = (
+    "name", "role", "owner", "location", "state", "connected", "selector", "transport", "access", "product", "model",
+    "aaguid", "serial", "firmware", "virtual",
+)  # fmt: skip
+
+
+@click.command(name="list", cls=Command, short_help="Show every security key that is connected.")
+@click.option("--connected", is_flag=True, help="Only keys that are plugged in or on a reader.")
+@click.option("--known", is_flag=True, help="Only keys that have a name.")
+@click.option("--owner", help="Only keys of this owner.")
+@click.option("--role", type=click.Choice(["primary", "backup", "spare"]), help="Only keys with this role.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values with a header.")
+@click.pass_context
+def COMMAND(  # noqa: N802  # the name by which the catalogue finds it
+    context: click.Context, *, connected: bool, known: bool, owner: str | None, role: str | None, as_csv: bool
+) -> Outcome:
+    """Show every security key that is connected, over USB, on card readers, and virtual ones.
+
+    The selector is what --key takes. A key that cannot be opened is shown with the reason; it never hides the others.
+    """
+    from keyctl.cli import app
+    from keyctl.operations import listing
+
+    condition = listing.Filter(connected=connected, known=known, owner=owner, role=role)
+    found = listing.list_keys(app.circumstances(context), condition)
+    keys = found.keys
+    notes = ("no security key found; plug one in, or try `keyctl demo`", *found.obstacles)
+    return Outcome(
+        data={"keys": keys},
+        text=lambda: _csv(keys) if as_csv else _table(keys),
+        notes=() if keys else notes,
+        errors=found.errors,
+        errors_count=False,
+    )
+
+
+def _table(keys: Sequence[Key]) -> str:
+    from keyctl.cli import tables
+
+    if not keys:
+        return ""
+    rows = [(key.name, key.selector, _model(key), key.firmware, key.serial, key.access) for key in keys]
+    return tables.table(("NAME", "SELECTOR", "MODEL", "FIRMWARE", "SERIAL", "ACCESS"), rows)
+
+
+def _model(key: Key) -> str | None:
+    name = key.model or key.product
+    return f"{name or 'security key'} (for trying out)" if key.virtual else name
+
+
+def _csv(keys: Sequence[Key]) -> str:
+    import csv
+    import io
+
+    from keyctl.cli.document import jsonable
+
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for key in keys:
+        values = jsonable(key)
+        writer.writerow([_cell(values[column]) for column in CSV_COLUMNS])
+    return lines.getvalue().rstrip("\n")
+
+
+def _cell(value: str | bool | None) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return visible(value or "")

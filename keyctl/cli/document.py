@@ -1,0 +1,71 @@
+"""The JSON document: one per run, the same envelope for results and for failures."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from keyctl.errors import Exit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from keyctl.errors import KeyctlError
+
+SCHEMA = "keyctl/1"
+
+
+def document(command: str | None, exit_status: int, data: Any, errors: Sequence[KeyctlError]) -> str:
+    """The document as one line of ASCII, so that no terminal is fooled by what a key says.
+
+    Args:
+        command: The command as far as it was recognised, or None.
+        exit_status: What the program ends with.
+        data: A dataclass or mapping, or None when there is no result.
+        errors: All failures, the one that decides first.
+    """
+    import json
+
+    if data is None:
+        status = "error"
+    elif errors:
+        status = "partial"
+    else:
+        status = "found" if exit_status == Exit.FOUND else "ok"
+    envelope = {
+        "schema": SCHEMA,
+        "command": command,
+        "status": status,
+        "exit_status": int(exit_status),
+        "data": jsonable(data),
+        "errors": [error_data(error) for error in errors],
+    }
+    return json.dumps(envelope)
+
+
+def error_data(error: KeyctlError) -> dict[str, Any]:
+    """One failure as data."""
+    return {
+        "code": error.code,
+        "message": error.message,
+        "hint": error.hint,
+        "key": error.key,
+        "details": jsonable(error.details),
+    }
+
+
+def jsonable(value: Any) -> Any:
+    """*value* in JSON's types: bytes as lower-case hex, enums as their value, dataclasses by their fields."""
+    if isinstance(value, Enum):
+        return value.value
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, bytes):
+        return value.hex()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: jsonable(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(name): jsonable(item) for name, item in value.items()}
+    return [jsonable(item) for item in value]

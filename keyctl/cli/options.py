@@ -1,0 +1,94 @@
+"""The options that every command takes, anywhere before ``--``: one list, one place where their values end up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+_MAX_WAIT_S = 3600.0
+
+
+@dataclass
+class Settings:
+    """What the shared options say, and how far the command line has been recognised."""
+
+    key: str | None = None
+    json: bool = False
+    no_input: bool = False
+    #: Seconds, or None when not given.
+    wait: float | None = None
+    pin_stdin: bool = False
+    pin_file: str | None = None
+    pin_command: str | None = None
+    home: str | None = None
+    verbose: bool = False
+    quiet: bool = False
+    #: The command without the program's name, for instance ``passkeys list``; None when there is none yet.
+    command: str | None = None
+
+
+class _Seconds(click.ParamType[float]):
+    """A length of time; unlike Click's FloatRange it keeps the help line free of interval notation."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Take 0 to 3600, whole or with a fraction."""
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = -1.0
+        if not 0 <= seconds <= _MAX_WAIT_S:
+            self.fail(f"{value!r} is no number of seconds from 0 to {_MAX_WAIT_S:g}.", param, ctx)
+        return seconds
+
+
+def settings_of(context: click.Context) -> Settings:
+    """The one :class:`Settings` of this run."""
+    return context.find_root().ensure_object(Settings)
+
+
+def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    """The value nearest the end that was really given wins; a default never replaces one."""
+    name = str(parameter.name)
+    if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+        setattr(settings_of(context), name.removeprefix("shared_"), value)
+
+
+def _option(*names: str, **facts: Any) -> click.Option:
+    # The name carries a prefix so that no command's own parameter can collide with it.
+    own = f"shared_{names[-1].lstrip('-').replace('-', '_')}"
+    return click.Option([*names, own], expose_value=False, callback=_keep, **facts)
+
+
+SHARED_OPTIONS: tuple[click.Option, ...] = (
+    _option(
+        "-k",
+        "--key",
+        metavar="KEY",
+        help="The key to use: usb:PATH, nfc:READER, virtual:NAME or a serial number, as `list` prints it.",
+    ),
+    _option("--json", is_flag=True, help="Print one JSON document on stdout, also for errors."),
+    _option("--no-input", is_flag=True, help="Never ask for a PIN or an answer; touches are still waited for."),
+    _option(
+        "--wait",
+        metavar="SECONDS",
+        type=_Seconds(),
+        help="How long each wait may take: for a touch (30 at a terminal), a key to be plugged in (0), "
+        "another program (5). Without a terminal all are 0.",
+    ),
+    _option("--pin-stdin", is_flag=True, help="Read PINs from stdin, one a line: the current one, then the new one."),
+    _option("--pin-file", metavar="FILE", help="Read PINs from FILE, which nobody else may read."),
+    _option(
+        "--pin-command",
+        metavar="CMD",
+        help="Run CMD, without a shell, and take its first line as PIN. It sees KEYCTL_KEY and KEYCTL_PIN_PURPOSE "
+        "(current or new).",
+    ),
+    _option("--home", metavar="DIR", help="Where keyctl keeps its files; KEYCTL_HOME says the same."),
+    _option("-v", "--verbose", is_flag=True, help="Say on stderr what is sent to the key, without PINs."),
+    _option("-q", "--quiet", is_flag=True, help="Print no text but errors; JSON is printed all the same."),
+)

@@ -1,0 +1,163 @@
+"""Where PINs come from: the terminal, stdin, a file, a command. Never an argument or the environment."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+from keyctl.errors import Details, PinError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from keyctl.cli.options import Settings
+    from keyctl.operations.asking import PinRequest
+
+#: Longer lines are no PIN; also the bound on what is read from a pipe that never ends.
+_MAX_LINE_BYTES = 1024
+#: Seconds that a PIN command may take: password managers ask people.
+COMMAND_LIMIT_S = 120.0
+
+
+class PinSource(Protocol):
+    """Gives the PIN for one request."""
+
+    def __call__(self, request: PinRequest) -> str:
+        """The PIN.
+
+        Raises:
+            PinError: There is none.
+        """
+
+
+def source_from(settings: Settings) -> PinSource | None:
+    """The source that the options name; None: ask at the terminal.
+
+    Raises:
+        UsageError: More than one is named.
+    """
+    given = [
+        name
+        for name, value in (
+            ("--pin-stdin", settings.pin_stdin),
+            ("--pin-file", settings.pin_file),
+            ("--pin-command", settings.pin_command),
+        )
+        if value
+    ]
+    if len(given) > 1:
+        raise UsageError("usage", f"{' and '.join(given)} exclude each other", "give one of them")
+    if settings.pin_stdin:
+        return _Lines("stdin", _stdin)
+    if settings.pin_file is not None:
+        path = settings.pin_file
+        return _Lines(path, lambda: _private_file(path))
+    if settings.pin_command is not None:
+        return _Command(settings.pin_command)
+    return None
+
+
+class _Lines:
+    """One PIN a line, in the order in which they are needed."""
+
+    def __init__(self, name: str, open_stream: Callable[[], BinaryIO]) -> None:
+        self._name = name
+        self._open = open_stream
+        self._stream: BinaryIO | None = None
+
+    def __call__(self, request: PinRequest) -> str:
+        if self._stream is None:
+            self._stream = self._open()
+        return _decoded(_first_line(self._stream), self._name, request)
+
+
+class _Command:
+    """Run anew for every PIN, with what it is for in its environment."""
+
+    def __init__(self, command: str) -> None:
+        import shlex
+
+        try:
+            self._words = shlex.split(command)
+        except ValueError as error:
+            raise UsageError("usage", f"--pin-command: {str(error).lower()}", "check the quotes") from error
+        if not self._words:
+            raise UsageError("usage", "--pin-command is empty", "give a program and its arguments")
+
+    def __call__(self, request: PinRequest) -> str:
+        import subprocess
+
+        environment = os.environ | {"KEYCTL_KEY": request.key, "KEYCTL_PIN_PURPOSE": request.purpose}
+        name = self._words[0]
+        try:
+            done = subprocess.run(  # noqa: S603  # no shell; the words are the user's
+                self._words, env=environment, stdout=subprocess.PIPE, timeout=COMMAND_LIMIT_S, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise _missing(f"{name} gave no PIN within {COMMAND_LIMIT_S:g} s", request) from error
+        except OSError as error:
+            raise _missing(f"cannot run {name}: {(error.strerror or str(error)).lower()}", request) from error
+        if done.returncode != 0:
+            raise _missing(f"{name} failed with status {done.returncode}", request)
+        line = done.stdout.split(b"\n", 1)[0][: _MAX_LINE_BYTES + 1]
+        return _decoded(line.removesuffix(b"\r"), name, request)
+
+
+def _stdin() -> BinaryIO:
+    if sys.stdin is None or sys.stdin.closed:
+        raise PinError("pin_required", "stdin is closed, so there is no PIN on it", "give the PIN in another way")
+    if sys.stdin.isatty():
+        raise UsageError(
+            "usage", "--pin-stdin reads a pipe or a file, and stdin is the terminal", "leave it out to be asked"
+        )
+    return sys.stdin.buffer
+
+
+def _private_file(path: str) -> BinaryIO:
+    """Open *path*, refusing what others can read: a PIN there is no secret."""
+    hint = f"make it yours alone: chmod 600 {path}"
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(
+            "pin_file_unsafe", f"cannot read {path}: {reason}", "check the name", details=Details(file=path)
+        ) from error
+    status = os.fstat(descriptor)
+    # A pipe from process substitution is as private as the processes at its ends.
+    usable = stat.S_ISREG(status.st_mode) or stat.S_ISFIFO(status.st_mode)
+    if not usable or (os.name == "posix" and stat.S_ISREG(status.st_mode) and status.st_mode & 0o077):
+        os.close(descriptor)
+        reason = "others can read it" if usable else "it is no file"
+        raise UsageError("pin_file_unsafe", f"refusing {path}: {reason}", hint, details=Details(file=path))
+    os.set_blocking(descriptor, True)
+    return os.fdopen(descriptor, "rb", buffering=0)
+
+
+def _first_line(stream: BinaryIO) -> bytes:
+    """Read up to one line and no further, without a buffer that keeps later PINs in memory."""
+    line = bytearray()
+    while len(line) <= _MAX_LINE_BYTES:
+        byte = stream.read(1)
+        if not byte:
+            break
+        line += byte
+        if byte == b"\n":
+            break
+    return bytes(line).removesuffix(b"\n").removesuffix(b"\r")
+
+
+def _decoded(line: bytes, name: str, request: PinRequest) -> str:
+    """The PIN on one line, from which one line end has been taken and nothing else."""
+    if not line:
+        raise _missing(f"{name} has no line for the {request.purpose} PIN", request)
+    if len(line) > _MAX_LINE_BYTES:
+        raise PinError("pin_policy", f"the line from {name} is too long for a PIN", "nothing was sent to the key")
+    # What is not UTF-8 becomes surrogates, which no PIN may hold: the one check for that is where PINs are normalised.
+    return line.decode(errors="surrogateescape")
+
+
+def _missing(message: str, request: PinRequest) -> PinError:
+    return PinError("pin_required", message, "nothing was sent to the key; no try was spent", key=request.key)

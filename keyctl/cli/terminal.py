@@ -1,0 +1,176 @@
+"""The person at the terminal: questions and PINs go there, whatever stdin and stdout are.
+
+Whether there is a terminal: stderr is one, and /dev/tty opens. Without one nothing is asked and nothing waited for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+from keyctl.cli.text import visible
+from keyctl.errors import DeclinedError, PinError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from keyctl.cli.pin_sources import PinSource
+    from keyctl.operations.asking import PinRequest
+
+_NEW_PIN_ROUNDS = 3
+
+
+def present() -> bool:
+    """Whether a person can be asked."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        return False
+    if os.name != "posix":
+        return True
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
+def say(text: str) -> None:
+    """A line for people, on stderr, at once."""
+    if sys.stderr is not None:
+        for line in text.split("\n"):
+            sys.stderr.write(f"{visible(line)}\n")
+        sys.stderr.flush()
+
+
+class Person:
+    """Answers an operation's questions: from the terminal, or from the options that stand in for a person.
+
+    Args:
+        terminal: Whether questions may be asked there.
+        pin_source: Where PINs come from instead of the prompt, or None.
+        yes: Whether ``--yes`` was given; None for a command that has no such option.
+        confirm: The text of ``--confirm``, or None.
+    """
+
+    def __init__(
+        self,
+        *,
+        terminal: bool,
+        pin_source: PinSource | None = None,
+        yes: bool | None = None,
+        confirm: str | None = None,
+    ) -> None:
+        self._terminal = terminal
+        self._pin_source = pin_source
+        self._yes = yes
+        self._confirm = confirm
+
+    @property
+    def attended(self) -> bool:
+        """Whether PINs are typed in by a person."""
+        return self._terminal and self._pin_source is None
+
+    def pin(self, request: PinRequest) -> str:
+        """Take the PIN from its source; a new one is asked for twice at a terminal."""
+        if self._pin_source is not None:
+            return self._pin_source(request)
+        if not self._terminal:
+            raise PinError(
+                "pin_required",
+                f"the PIN of {request.key} is needed, and there is no terminal to ask for it",
+                "give it with --pin-stdin, --pin-file FILE or --pin-command CMD",
+                key=request.key,
+            )
+        if request.purpose == "current":
+            return _hidden(f"PIN for {request.key} ({_tries(request.tries_left)} left): ", request)
+        for _ in range(_NEW_PIN_ROUNDS):
+            pin = _hidden(f"New PIN for {request.key} (at least {request.min_length} characters): ", request)
+            if _hidden("The same again: ", request) == pin:
+                return pin
+            say("the two are not the same; nothing was sent to the key")
+        raise PinError("pin_policy", "the new PIN was not typed twice alike", "start again", key=request.key)
+
+    def check_confirmable(self) -> None:
+        """Refuse where neither a person nor an option can confirm."""
+        if not (self._terminal or self._yes or self._confirm is not None):
+            option = "--confirm TEXT with the name of the key" if self._yes is None else "--yes"
+            raise UsageError(
+                "confirm_required",
+                "this wants a confirmation, and there is no terminal to ask on",
+                f"give {option}, or --dry-run to see what would happen",
+            )
+
+    def confirm(self, question: str) -> None:
+        """Ask for yes or no; no is the default."""
+        if self._yes:
+            return
+        self.check_confirmable()
+        if _asked(f"{question} [y/N] ").strip().lower() not in {"y", "yes"}:
+            raise _declined()
+
+    def confirm_by_typing(self, warning: str, text: str) -> None:
+        """Have the name of what is destroyed typed back."""
+        self.check_confirmable()
+        if self._confirm is not None:
+            if self._confirm != text:
+                raise DeclinedError(
+                    "declined",
+                    f"--confirm says {self._confirm}, but this is {text}; nothing was changed",
+                    f"give --confirm '{text}' if that is what you mean",
+                )
+            return
+        if _asked(f"{warning}\nType {text} to go on: ").strip() != text:
+            raise _declined()
+
+    def tell(self, text: str) -> None:
+        """Say something at once."""
+        say(text)
+
+
+def _asked(question: str) -> str:
+    """The line that was typed; end of input counts as no answer."""
+    *lines, prompt = question.split("\n")
+    with _tty() as (reader, writer):
+        for line in lines:
+            writer.write(f"{visible(line)}\n")
+        writer.write(visible(prompt))
+        writer.flush()
+        answer = reader.readline()
+        if not answer.endswith("\n"):
+            writer.write("\n")
+    return answer
+
+
+@contextlib.contextmanager
+def _tty() -> Iterator[tuple[TextIO, TextIO]]:
+    """The terminal for reading and for writing, whatever stdin and stdout are."""
+    source, target = ("/dev/tty", "/dev/tty") if os.name == "posix" else ("CONIN$", "CONOUT$")
+    with (
+        open(source, encoding="utf-8", errors="replace") as reader,  # noqa: PTH123  # pathlib slows every start
+        open(target, "w", encoding="utf-8", errors="replace") as writer,  # noqa: PTH123  # as above
+    ):
+        yield reader, writer
+
+
+def _hidden(prompt: str, request: PinRequest) -> str:
+    """What is typed while the terminal shows nothing; its echo is restored however this ends."""
+    import getpass
+
+    try:
+        typed = getpass.getpass(visible(prompt))
+    except EOFError as error:
+        raise _declined() from error
+    if not typed:
+        raise PinError(
+            "pin_required", f"no PIN was typed for {request.key}", "nothing was sent to the key", key=request.key
+        )
+    return typed
+
+
+def _tries(left: int | None) -> str:
+    return f"{left} {'try' if left == 1 else 'tries'}"
+
+
+def _declined() -> DeclinedError:
+    return DeclinedError("declined", "nothing was changed", None)

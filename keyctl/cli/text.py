@@ -1,0 +1,24 @@
+"""Making hostile text harmless before it reaches a terminal."""
+
+from __future__ import annotations
+
+#: Control, format (bidi marks among them), surrogates, line and paragraph separators.
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+
+def visible(text: str) -> str:
+    """*text* with everything that a terminal would obey, reorder or hide written as an escape, on one line."""
+    if text.isascii() and text.isprintable():
+        return text
+    import unicodedata
+
+    return "".join(
+        _escaped(character) if unicodedata.category(character) in _HIDDEN else character for character in text
+    )
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"

@@ -1,0 +1,1 @@
+"""Facts shipped with keyctl: model names by AAGUID, advisories. Sources are named in each file."""

@@ -1,0 +1,1 @@
+"""Reaching security keys: finding them, opening one, and speaking CTAP to it."""

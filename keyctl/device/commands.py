@@ -1,0 +1,114 @@
+"""What a message to a key is, read from its own first bytes: its name for ``--verbose``, and whether it only reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Hid(IntEnum):
+    """Commands of the USB framing, which every transport takes (CTAP 2.2, section 11.2.9)."""
+
+    MSG = 0x03
+    INIT = 0x06
+    CBOR = 0x10
+    CANCEL = 0x11
+    KEEPALIVE = 0x3B
+    ERROR = 0x3F
+    #: Yubico's own: which serial number and applications a YubiKey has.
+    YUBIKEY_CONFIG = 0x42
+
+
+class Ctap(IntEnum):
+    """Command bytes of CTAP2 (CTAP 2.2, section 6)."""
+
+    GET_INFO = 0x04
+    CLIENT_PIN = 0x06
+    RESET = 0x07
+    CREDENTIAL_MANAGEMENT = 0x0A
+    CREDENTIAL_MANAGEMENT_PREVIEW = 0x41
+
+
+class PinStep(IntEnum):
+    """Subcommands of clientPin (CTAP 2.2, section 6.5.5)."""
+
+    GET_RETRIES = 0x01
+    GET_KEY_AGREEMENT = 0x02
+    SET_PIN = 0x03
+    CHANGE_PIN = 0x04
+    GET_TOKEN = 0x05
+    GET_UV_RETRIES = 0x07
+    GET_TOKEN_WITH_PERMISSIONS = 0x09
+
+
+#: Flag of :attr:`fido2.ctap.CtapDevice.capabilities`: speaks CTAP2 (CTAP 2.2, section 11.2.9.1.3).
+CAPABILITY_CBOR = 0x04
+
+_CBOR_MAP = 0xA0
+_PIN_STEPS = {
+    PinStep.GET_RETRIES: "getPINRetries",
+    PinStep.GET_KEY_AGREEMENT: "getKeyAgreement",
+    PinStep.SET_PIN: "setPIN",
+    PinStep.CHANGE_PIN: "changePIN",
+    PinStep.GET_TOKEN: "getPinToken",
+    PinStep.GET_UV_RETRIES: "getUVRetries",
+    PinStep.GET_TOKEN_WITH_PERMISSIONS: "getPinUvAuthTokenUsingPinWithPermissions",
+}
+_PIN_READS = {PinStep.GET_RETRIES, PinStep.GET_KEY_AGREEMENT, PinStep.GET_UV_RETRIES}
+_CREDENTIAL_STEPS = {
+    1: "getCredsMetadata",
+    2: "enumerateRPsBegin",
+    3: "enumerateRPsGetNextRP",
+    4: "enumerateCredentialsBegin",
+    5: "enumerateCredentialsGetNextCredential",
+    6: "deleteCredential",
+    7: "updateUserInformation",
+}
+_CREDENTIAL_READS = {1, 2, 3, 4, 5}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """One message to a key."""
+
+    #: In the words of the specification; never anything of its content.
+    name: str
+    #: Sending it again after "busy" can change nothing on the key.
+    read: bool
+
+
+def describe(hid_command: int, data: bytes) -> Command:
+    """What the message *data*, sent with *hid_command*, is."""
+    if hid_command == Hid.YUBIKEY_CONFIG:
+        return Command(name="YubiKey configuration", read=True)
+    if hid_command == Hid.MSG:
+        return Command(name="U2F message", read=False)
+    if hid_command != Hid.CBOR or not data:
+        return Command(name=f"CTAPHID 0x{hid_command:02X}", read=False)
+    match data[0]:
+        case Ctap.GET_INFO:
+            return Command(name="getInfo", read=True)
+        case Ctap.CLIENT_PIN:
+            step = _small_integer(data[1:], key=2)
+            return Command(name=f"clientPin {_PIN_STEPS.get(step, step)}", read=step in _PIN_READS)  # type: ignore[call-overload]  # any number may be looked up
+        case Ctap.RESET:
+            return Command(name="reset", read=False)
+        case Ctap.CREDENTIAL_MANAGEMENT | Ctap.CREDENTIAL_MANAGEMENT_PREVIEW:
+            step = _small_integer(data[1:], key=1)
+            name = _CREDENTIAL_STEPS.get(step, step)  # type: ignore[arg-type]  # any number may be looked up
+            return Command(name=f"credentialManagement {name}", read=step in _CREDENTIAL_READS)
+        case other:
+            return Command(name=f"command 0x{other:02X}", read=False)
+
+
+def _small_integer(parameters: bytes, key: int) -> int | None:
+    """The value of *key* in a canonical CBOR map whose first entries are integers below 24, else None."""
+    if not parameters or parameters[0] & 0xE0 != _CBOR_MAP:
+        return None
+    entries = parameters[1:]
+    for name, value in zip(entries[::2], entries[1::2], strict=False):
+        if name == key:
+            return value if value < 24 else None
+        if name > key:
+            return None
+    return None

@@ -1,0 +1,90 @@
+"""Running something that may never come back."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_T = TypeVar("_T")
+
+#: Waiting on a lock cannot be interrupted on Windows, so that Ctrl-C is looked for this often.
+_SLICE_S = 0.1
+
+
+class Work(Generic[_T]):
+    """A call on a thread of its own, whose news the starting thread waits for.
+
+    The thread is a daemon: if the call never returns, the program can end all the same.
+
+    Args:
+        call: What to run; it is given a function that passes news to :meth:`next`.
+    """
+
+    def __init__(self, call: Callable[[Callable[[object], None]], _T]) -> None:
+        """See the class."""
+        self._call = call
+        self._news: queue.SimpleQueue[object] = queue.SimpleQueue()
+        self._result: _T
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._result = self._call(self._news.put)
+        except BaseException as error:  # noqa: BLE001  # nothing is swallowed: result() raises it
+            self._error = error
+        self._news.put(self)
+
+    def next(self, deadline: float) -> object:
+        """The next news; this object itself when the call is over.
+
+        Args:
+            deadline: When to give up, on the clock of :func:`time.monotonic`.
+
+        Raises:
+            TimeoutError: Nothing came until then.
+        """
+        while True:
+            left_s = deadline - time.monotonic()
+            try:
+                return self._news.get(timeout=max(0.0, min(left_s, _SLICE_S)))
+            except queue.Empty:
+                if left_s <= 0:
+                    raise TimeoutError from None
+
+    def over(self, deadline: float) -> bool:
+        """Whether the call is over, well or badly, before *deadline*; all news is dropped."""
+        try:
+            while self.next(deadline) is not self:
+                pass
+        except TimeoutError:
+            return False
+        return True
+
+    def result(self) -> _T:
+        """What the call returned, or raise what it raised, after it is over."""
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+    def join(self) -> None:
+        """Wait until the call is over, however long that takes."""
+        self._thread.join()
+
+
+def bounded(call: Callable[[], _T], seconds: float) -> _T:
+    """Run *call*, for at most *seconds*.
+
+    Raises:
+        TimeoutError: It was not over by then; it goes on in the background.
+    """
+    work = Work(lambda _: call())
+    if not work.over(time.monotonic() + seconds):
+        raise TimeoutError
+    return work.result()

@@ -1,0 +1,67 @@
+"""One CTAP2 command and its answer: encoded, sent, and decoded without believing it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fido2 import cbor
+from fido2.ctap import CtapError
+
+from keyctl.device import commands, errors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fido2.ctap import CtapDevice
+
+#: What every key takes, until getInfo says more (CTAP 2.2, section 6.4, maxMsgSize).
+MIN_MESSAGE_BYTES = 1024
+
+
+class Exchange:
+    """Commands to one key.
+
+    Args:
+        device: The key.
+        label: The word people know it by.
+    """
+
+    def __init__(self, device: CtapDevice, label: str) -> None:
+        """See the class."""
+        self.device = device
+        self.label = label
+        #: Longer messages are refused without sending them; bytes.
+        self.max_message_bytes = MIN_MESSAGE_BYTES
+
+    def send(self, command: int, parameters: Mapping[int, Any] | None = None) -> Mapping[Any, Any]:
+        """Send one command and decode the answer, which is a map, empty when the key sent none.
+
+        Raises:
+            CtapError: The key reported a failure.
+            TouchError: Nobody touched it in time.
+            UnreachableError: It is silent, busy or gone, or answers nonsense.
+        """
+        message = bytes([command])
+        if parameters is not None:
+            message += cbor.encode(parameters)
+        if len(message) > self.max_message_bytes:
+            raise CtapError(CtapError.ERR.REQUEST_TOO_LARGE)
+        with errors.understanding(self.label):
+            answer = self.device.call(commands.Hid.CBOR, message)
+            if answer[0] != CtapError.ERR.SUCCESS:
+                raise CtapError(answer[0])
+            return _decoded(answer[1:])
+
+
+def _decoded(content: bytes) -> Mapping[Any, Any]:
+    """The map in *content*; raises what :func:`keyctl.device.errors.understanding` understands."""
+    if not content:
+        return {}
+    value = cbor.decode(content)
+    if not isinstance(value, dict):
+        raise TypeError("no map")
+    # python-fido2 does not notice text that ends too early. Comparing the length finds that, and still takes answers
+    # whose maps are in another order than the canonical one, which some keys send.
+    if len(cbor.encode(value)) != len(content):
+        raise ValueError("not whole")
+    return value

@@ -1,0 +1,100 @@
+"""PIN commands (CTAP 2.2, section 6.5) with python-fido2's arithmetic; loading it costs 50 ms, so only when needed."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from fido2.ctap2.base import Ctap2, Info
+from fido2.ctap2.pin import ClientPin
+
+from keyctl.device import errors
+from keyctl.device.answers import PAIRING_RP_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from threading import Event
+
+    from keyctl.device.exchange import Exchange
+    from keyctl.model import KeyInfo
+
+# It tells commands and PIN handling to whoever configured logging: not to ours, and never to standard error.
+logging.getLogger("fido2").addHandler(logging.NullHandler())
+logging.getLogger("fido2").propagate = False
+
+
+class CheckedCtap2(Ctap2):
+    """python-fido2's view of a key whose getInfo was read and checked before."""
+
+    def __init__(self, exchange: Exchange, info: KeyInfo) -> None:
+        """Nothing is sent."""
+        self._exchange = exchange
+        self._known = info
+        super().__init__(exchange.device)
+
+    def get_info(self) -> Info:
+        """What the key said before, as far as PIN and credential management want to know it."""
+        known = self._known
+        # A false "credMgmt" would hide the preview form, as python-fido2 looks whether the option is there.
+        options = {name: value for name, value in known.options.items() if value or name == "clientPin"}
+        return Info(
+            versions=list(known.versions),
+            options=options,
+            max_msg_size=known.limits.max_message_size,
+            pin_uv_protocols=list(known.pin_protocols),
+        )
+
+    def send_cbor(
+        self,
+        cmd: int,
+        data: Mapping[int, Any] | None = None,
+        *,
+        event: Event | None = None,  # noqa: ARG002  # the guard around the device cancels
+        on_keepalive: Callable[[int], None] | None = None,  # noqa: ARG002  # and listens
+    ) -> Mapping[int, Any]:
+        """Send one command; see :meth:`keyctl.device.exchange.Exchange.send`."""
+        return self._exchange.send(cmd, data)
+
+
+class PinCommands:
+    """The PIN of one key. Each method sends a PIN once at most.
+
+    All methods raise CtapError when the key refuses, and UnreachableError when it answers nonsense.
+    """
+
+    def __init__(self, ctap: CheckedCtap2, label: str) -> None:
+        """*ctap* is the key, *label* the word people know it by."""
+        self._label = label
+        self._client = ClientPin(ctap)
+        #: How messages are authenticated with a token.
+        self.protocol = self._client.protocol
+
+    def set(self, new: str) -> None:
+        """Give the key its first PIN."""
+        with errors.understanding(self._label):
+            self._client.set_pin(new)
+
+    def change(self, current: str, new: str) -> None:
+        """Replace the PIN; a wrong current one costs a try."""
+        with errors.understanding(self._label):
+            self._client.change_pin(current, new)
+
+    def token_for_passkeys(self, pin: str) -> bytes:
+        """A token that may list, change and delete passkeys; a wrong PIN costs a try."""
+        return self._token(pin, ClientPin.PERMISSION.CREDENTIAL_MGMT, None)
+
+    def check(self, pin: str, *, listing: bool) -> None:
+        """Find out whether *pin* is right, with the least permission there is; a wrong PIN costs a try.
+
+        Args:
+            pin: The PIN.
+            listing: Whether the key can list passkeys, and so knows the permission to.
+        """
+        if listing:
+            self.token_for_passkeys(pin)
+        else:
+            self._token(pin, ClientPin.PERMISSION.GET_ASSERTION, PAIRING_RP_ID)
+
+    def _token(self, pin: str, permission: ClientPin.PERMISSION, rp_id: str | None) -> bytes:
+        with errors.understanding(self._label):
+            return self._client.get_pin_token(pin, permission, rp_id)

@@ -1,0 +1,114 @@
+"""Card readers, from the machine's smart card service (PC/SC): which have a card in them. Nothing is opened."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from keyctl.device.deadline import bounded
+from keyctl.errors import UnreachableError
+from keyctl.model import Transport
+
+#: A service that accepts a connection and says nothing costs this much.
+_SERVICE_S = 5.0
+_MAX_READERS = 64
+_SMART_CARD_CLASS = "0b"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """One reader with a card in it."""
+
+    #: As the service calls it. Hostile text: it comes from the reader.
+    name: str
+    transport: Transport
+
+
+def readers() -> tuple[Reader, ...]:
+    """The readers with a card in them, by name.
+
+    Raises:
+        UnreachableError: The service does not run (``pcsc_stopped``), or pyscard is not installed (``pcsc_missing``).
+    """
+    # Looked for before it is imported, which would cost 15 ms to find nothing.
+    if importlib.util.find_spec("smartcard") is None:
+        raise UnreachableError(
+            "pcsc_missing", "support for card readers is not installed", "install it with `pip install 'fido-keyctl[nfc]'`"
+        )
+    try:
+        return bounded(_readers, _SERVICE_S)
+    except ImportError as error:
+        raise UnreachableError(
+            "pcsc_missing",
+            "support for card readers cannot be loaded",
+            "reinstall it with `pip install --force-reinstall pyscard`",
+        ) from error
+    except TimeoutError as error:
+        raise stopped("does not answer") from error
+
+
+def is_wanted(sys_root: Path = Path("/sys")) -> bool:
+    """Whether somebody without a running service would miss it.
+
+    On Linux: a USB card reader is plugged in (device class 0x0B), or a service was named. Everybody else would be told
+    with every command that something is missing which they never needed.
+    """
+    if sys.platform != "linux" or os.environ.get("PCSCLITE_CSOCK_NAME"):
+        return True
+    for interface in (sys_root / "bus" / "usb" / "devices").glob("*/bInterfaceClass"):
+        try:
+            if interface.read_text("ascii", errors="replace").strip() == _SMART_CARD_CLASS:
+                return True
+        except OSError:
+            # Unplugged while we looked.
+            continue
+    return False
+
+
+def transport_of(atr: bytes) -> Transport:
+    """Contactless or with contacts, by the card's first bytes: readers make up ``3B 8n 80 01`` for contactless ones.
+
+    PC/SC specification, part 3, section 3.1.3.2.3.
+    """
+    contactless = len(atr) > 3 and atr[0] == 0x3B and atr[1] & 0xF0 == 0x80 and atr[2:4] == b"\x80\x01"
+    return Transport.NFC if contactless else Transport.CONTACT
+
+
+def stopped(what: str = "is not running") -> UnreachableError:
+    """The error for a service that is of no use."""
+    if sys.platform == "win32":
+        hint = "start the service `Smart Card` (`sc start SCardSvr` as administrator)"
+    elif sys.platform == "darwin":
+        hint = "it starts with the reader: unplug the reader and plug it in again"
+    else:
+        hint = "start it with `systemctl start pcscd`"
+    return UnreachableError("pcsc_stopped", f"the smart card service {what}", hint)
+
+
+def _readers() -> tuple[Reader, ...]:
+    from smartcard import scard
+
+    result, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
+    if result != scard.SCARD_S_SUCCESS:
+        raise stopped()
+    try:
+        result, names = scard.SCardListReaders(context, [])
+        if result == scard.SCARD_E_NO_READERS_AVAILABLE or (result == scard.SCARD_S_SUCCESS and not names):
+            return ()
+        if result != scard.SCARD_S_SUCCESS:
+            raise stopped()
+        wanted = [(name, scard.SCARD_STATE_UNAWARE) for name in sorted(names)[:_MAX_READERS]]
+        result, states = scard.SCardGetStatusChange(context, 0, wanted)
+        if result not in {scard.SCARD_S_SUCCESS, scard.SCARD_E_TIMEOUT}:
+            # A reader was pulled this moment.
+            return ()
+        return tuple(
+            Reader(name=name, transport=transport_of(bytes(atr)))
+            for name, state, atr in states
+            if state & scard.SCARD_STATE_PRESENT
+        )
+    finally:
+        scard.SCardReleaseContext(context)

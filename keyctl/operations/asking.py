@@ -1,0 +1,82 @@
+"""What an operation may ask of people, and the circumstances it runs in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from keyctl.device.session import Waits
+
+
+@dataclass(frozen=True, kw_only=True)
+class PinRequest:
+    """A PIN that is needed now."""
+
+    #: The key's name or selector.
+    key: str
+    #: ``current`` or ``new``.
+    purpose: str
+    #: Wrong tries left, for ``current``.
+    tries_left: int | None = None
+    #: Unicode code points, for ``new``.
+    min_length: int | None = None
+
+
+class Asker(Protocol):
+    """The person, or the options that stand in for one."""
+
+    @property
+    def attended(self) -> bool:
+        """Whether PINs are typed in by a person at a terminal."""
+
+    def pin(self, request: PinRequest) -> str:
+        """The PIN, as it was given.
+
+        Raises:
+            PinError: There is none (``pin_required``).
+        """
+
+    def check_confirmable(self) -> None:
+        """Refuse before anything else is asked where nobody can confirm.
+
+        Raises:
+            UsageError: Neither a person nor an option does (``confirm_required``).
+        """
+
+    def confirm(self, question: str) -> None:
+        """Have a person say yes, or ``--yes``.
+
+        Raises:
+            DeclinedError: The answer is no.
+            UsageError: There is nobody to ask (``confirm_required``).
+        """
+
+    def confirm_by_typing(self, warning: str, text: str) -> None:
+        """Have *text* typed back, or given as ``--confirm``.
+
+        Raises:
+            DeclinedError: Something else was typed.
+            UsageError: There is nobody to ask (``confirm_required``).
+        """
+
+    def tell(self, text: str) -> None:
+        """Say something at once, before a wait for instance."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Circumstances:
+    """What the command line says about every operation."""
+
+    home: Path
+    #: The text of ``--key``, or None.
+    wanted: str | None
+    waits: Waits
+    #: Seconds to wait for a key that is to be taken out and put back.
+    turn_s: float
+    asker: Asker
+    #: Takes a line per CTAP command, for ``--verbose``.
+    trace: Callable[[str], None] | None = None

@@ -1,0 +1,251 @@
+"""Listing, deleting and renaming the passkeys of a key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from keyctl.core import passkey_ids
+from keyctl.errors import KeyctlError, NotFoundError, UnreachableError, UnsupportedError, UsageError
+from keyctl.model import Purpose
+from keyctl.operations import unlocking
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from keyctl.device.session import Session
+    from keyctl.model import Key, Listing, Passkey
+    from keyctl.operations.asking import Circumstances
+
+
+@dataclass(frozen=True, kw_only=True)
+class PasskeyList:
+    """What a key says it holds."""
+
+    key: Key
+    used: int | None
+    remaining: int | None
+    #: False: the key stopped half-way, or sent one that cannot be understood.
+    complete: bool
+    passkeys: tuple[Passkey, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnePasskey:
+    """One passkey and the key that it is on."""
+
+    key: Key
+    passkey: Passkey
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which passkeys a command names: by id, or all of a site (and user)."""
+
+    ids: tuple[str, ...] = ()
+    rp: str | None = None
+    user: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deletion:
+    """What was asked for and what became of it. ``deleted`` is empty in a dry run."""
+
+    key: Key
+    matched: tuple[Passkey, ...]
+    deleted: tuple[Passkey, ...]
+    #: Not deleted, or not known to be.
+    failed: tuple[Passkey, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Renaming:
+    """The passkey as the key holds it now: some keys cut long names."""
+
+    key: Key
+    changed: bool
+    passkey: Passkey
+
+
+def list_all(session: Session, circumstances: Circumstances) -> PasskeyList:
+    """All passkeys of the key; asks for the PIN.
+
+    Raises:
+        UnsupportedError: The key cannot list them.
+        PinError: The PIN is wrong, missing or may not be tried.
+    """
+    listing = _read(session, circumstances)
+    return PasskeyList(
+        key=session.key,
+        used=listing.count.used,
+        remaining=listing.count.remaining,
+        complete=listing.complete,
+        passkeys=listing.passkeys,
+    )
+
+
+def show(session: Session, circumstances: Circumstances, passkey_id: str) -> OnePasskey:
+    """The one passkey that *passkey_id* names.
+
+    Raises:
+        NotFoundError: None or several fit.
+    """
+    passkey_ids.check(passkey_id)
+    listing = _read(session, circumstances)
+    return OnePasskey(
+        key=session.key, passkey=passkey_ids.find(listing.passkeys, passkey_id, complete=listing.complete)
+    )
+
+
+def delete(
+    session: Session, circumstances: Circumstances, selection: Selection, *, dry_run: bool
+) -> tuple[Deletion, tuple[KeyctlError, ...]]:
+    """Delete passkeys, all or none of which must be understood, after a confirmation.
+
+    Returns:
+        What happened, and the errors of those that could not be deleted.
+
+    Raises:
+        NotFoundError: An id names none or several.
+        DeclinedError: The answer was no.
+    """
+    for passkey_id in selection.ids:
+        passkey_ids.check(passkey_id)
+    if not dry_run:
+        circumstances.asker.check_confirmable()
+    matched = _select(session, circumstances, selection)
+    _require_passkeys(matched)
+    if dry_run or not matched:
+        return Deletion(key=session.key, matched=matched, deleted=(), failed=()), ()
+    circumstances.asker.confirm(_question(session.key, matched))
+    return _delete_each(session, matched)
+
+
+def rename(
+    session: Session,
+    circumstances: Circumstances,
+    passkey_id: str,
+    *,
+    user_name: str | None,
+    display_name: str | None,
+    dry_run: bool,
+) -> Renaming:
+    """Change the names that a passkey shows; None leaves one as it is.
+
+    Raises:
+        UnsupportedError: The key cannot change them.
+        NotFoundError: None or several fit the id.
+    """
+    passkey_ids.check(passkey_id)
+    label = session.key.label
+    if session.info.listing_preview:
+        raise UnsupportedError(
+            "unsupported",
+            f"{label} can list and delete passkeys but not rename them",
+            "its firmware is older than the final CTAP 2.1",
+            key=label,
+        )
+    listing = _read(session, circumstances)
+    passkey = passkey_ids.find(listing.passkeys, passkey_id, complete=listing.complete)
+    _require_passkeys((passkey,))
+    wanted_user = passkey.user_name if user_name is None else user_name
+    wanted_display = passkey.display_name if display_name is None else display_name
+    same = (wanted_user or None, wanted_display or None) == (passkey.user_name, passkey.display_name)
+    if dry_run or same:
+        return Renaming(key=session.key, changed=False, passkey=passkey)
+    session.rename_passkey(passkey, user_name=wanted_user, display_name=wanted_display)
+    # Read back: keys cut, shorten or drop names without a word.
+    now = {found.credential_id: found for found in session.read_passkeys_of(passkey.rp_id_hash)}
+    kept = now.get(passkey.credential_id)
+    if kept is None:
+        raise NotFoundError(
+            "passkey_not_found",
+            f"{label} no longer lists the passkey after renaming it",
+            "look at `keyctl passkeys list`",
+            key=label,
+        )
+    return Renaming(key=session.key, changed=True, passkey=kept)
+
+
+def _read(session: Session, circumstances: Circumstances) -> Listing:
+    require_listing(session)
+    unlocking.require_current_pin_usable(session)
+    unlocking.unlock(session, circumstances)
+    return session.list_passkeys()
+
+
+def require_listing(session: Session) -> None:
+    """Refuse keys that cannot tell their passkeys.
+
+    Raises:
+        UnsupportedError: It is one of those.
+    """
+    if not session.info.listing:
+        label = session.key.label
+        raise UnsupportedError(
+            "unsupported",
+            f"{label} cannot list its passkeys",
+            "this came with CTAP 2.1; passkeys on the key still work, and only a reset deletes them",
+            key=label,
+        )
+
+
+def _select(session: Session, circumstances: Circumstances, selection: Selection) -> tuple[Passkey, ...]:
+    if selection.rp is not None:
+        require_listing(session)
+        unlocking.require_current_pin_usable(session)
+        unlocking.unlock(session, circumstances)
+        of_site = session.read_passkeys_of(sha256(selection.rp.encode()).digest())
+        return tuple(passkey for passkey in of_site if selection.user in {None, passkey.user_name})
+    listing = _read(session, circumstances)
+    named = [passkey_ids.find(listing.passkeys, text, complete=listing.complete) for text in selection.ids]
+    # The same passkey may be named twice, by its id and by a prefix.
+    return tuple({passkey.credential_id: passkey for passkey in named}.values())
+
+
+def _require_passkeys(passkeys: Sequence[Passkey]) -> None:
+    for passkey in passkeys:
+        if passkey.purpose is not Purpose.PASSKEY:
+            raise UsageError(
+                "usage",
+                f"{passkey.credential_id.hex()[:16]} is no passkey but keyctl's own record of a {passkey.purpose}",
+                "`keyctl pair remove` removes it together with what belongs to it",
+            )
+
+
+def _question(key: Key, matched: Sequence[Passkey]) -> str:
+    what = "this passkey" if len(matched) == 1 else f"these {len(matched)} passkeys"
+    lines = "".join(f"  {passkey_ids.describe(passkey)}\n" for passkey in matched)
+    return f"{lines}Delete {what} from {key.label}? The sites keep their half, which opens nothing without it."
+
+
+def _delete_each(session: Session, matched: tuple[Passkey, ...]) -> tuple[Deletion, tuple[KeyctlError, ...]]:
+    deleted: list[Passkey] = []
+    failed: list[Passkey] = []
+    errors: list[KeyctlError] = []
+    for position, passkey in enumerate(matched):
+        try:
+            session.delete_passkey(passkey.credential_id)
+        except UnreachableError as error:
+            # The answer is lost, so nobody knows whether the key did it; the rest is not tried.
+            errors.append(_lost_while_deleting(session.key, passkey, error))
+            failed.extend(matched[position:])
+            break
+        except KeyctlError as error:
+            errors.append(error.about(session.key.label))
+            failed.append(passkey)
+        else:
+            deleted.append(passkey)
+    deletion = Deletion(key=session.key, matched=matched, deleted=tuple(deleted), failed=tuple(failed))
+    return deletion, tuple(errors)
+
+
+def _lost_while_deleting(key: Key, passkey: Passkey, error: UnreachableError) -> UnreachableError:
+    return UnreachableError(
+        error.code,
+        f"{error.message}; {passkey_ids.describe(passkey)} may be deleted or not",
+        "plug the key in again and look with `keyctl passkeys list`",
+        key=key.label,
+        details=error.details,
+    )

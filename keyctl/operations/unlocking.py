@@ -1,0 +1,133 @@
+"""The PIN: asked for once per key and command, and never spent where a person should decide."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from keyctl.core import pins
+from keyctl.errors import Details, PinError, UnsupportedError
+from keyctl.operations.asking import PinRequest
+
+if TYPE_CHECKING:
+    from keyctl.device.session import Session
+    from keyctl.model import PinRetries
+    from keyctl.operations.asking import Circumstances
+
+#: At so many tries left or fewer, only a person at a terminal may spend one.
+LAST_TRIES = 2
+
+
+def unlock(session: Session, circumstances: Circumstances) -> None:
+    """Ask for the current PIN and hand it to the session; the key itself sees it at the next step that needs it.
+
+    Raises:
+        UnsupportedError: The key has no PINs.
+        PinError: It has no PIN, none may be tried now, or none was given.
+    """
+    retries = check_unlockable(session, circumstances)
+    request = PinRequest(key=session.key.label, purpose="current", tries_left=retries.left)
+    pin = pins.normalised(circumstances.asker.pin(request))
+    pins.check_current(pin)
+    session.use_pin(pin)
+
+
+def check_unlockable(session: Session, circumstances: Circumstances) -> PinRetries:
+    """Everything that can be said before a PIN is asked for.
+
+    Raises:
+        UnsupportedError: The key has no PINs.
+        PinError: It has no PIN, or none may be tried now.
+    """
+    label = session.key.label
+    require_pin_support(session)
+    if not session.info.pin_set:
+        raise PinError(
+            "pin_not_set",
+            f"{label} has no PIN yet",
+            "give it one with `keyctl pin set`; without a PIN a key does not tell what it holds",
+            key=label,
+        )
+    require_trust(session, circumstances)
+    retries = session.pin_retries()
+    _require_tries(label, retries, attended=circumstances.asker.attended)
+    return retries
+
+
+def require_pin_support(session: Session) -> None:
+    """Refuse keys that cannot have a PIN.
+
+    Raises:
+        UnsupportedError: It is one of those.
+    """
+    if not session.info.pin_supported:
+        label = session.key.label
+        raise UnsupportedError(
+            "unsupported",
+            f"{label} has no PIN function",
+            "`keyctl info` shows what it can do",
+            key=label,
+        )
+
+
+def require_current_pin_usable(session: Session) -> None:
+    """Refuse where the key accepts nothing but a PIN change (forcePINChange, CTAP 2.2, section 6.5.5.7.1).
+
+    Raises:
+        PinError: ``pin_policy``; no try was spent.
+    """
+    if session.info.force_pin_change:
+        label = session.key.label
+        raise PinError(
+            "pin_policy",
+            f"{label} wants a new PIN before it does anything else",
+            "change it with `keyctl pin change`",
+            key=label,
+        )
+
+
+def require_trust(session: Session, circumstances: Circumstances) -> None:
+    """Unattended, a key that keyctl does not know gets a PIN only when its path was named.
+
+    Raises:
+        PinError: It was not named (``pin_required``).
+    """
+    key = session.key
+    if not circumstances.asker.attended and circumstances.wanted != key.selector:
+        raise PinError(
+            "pin_required",
+            f"{key.label} is not known here, so without a person it gets no PIN unless it is named",
+            f"add --key '{key.selector}'",
+            key=key.label,
+        )
+
+
+def _require_tries(label: str, retries: PinRetries, *, attended: bool) -> None:
+    details = Details(tries_left=retries.left, power_cycle_needed=retries.power_cycle_needed)
+    if retries.left == 0:
+        raise PinError(
+            "pin_blocked",
+            f"{label} takes no PIN any more: no tries are left",
+            "only `keyctl reset` helps now; it deletes all passkeys and registrations of the key",
+            key=label,
+            details=details,
+        )
+    if retries.power_cycle_needed:
+        raise PinError(
+            "pin_auth_blocked",
+            f"{label} takes no PIN until it was unplugged ({_tries(retries.left)} left)",
+            "take it out, put it back in, and be sure of the PIN",
+            key=label,
+            details=details,
+        )
+    if retries.left <= LAST_TRIES and not attended:
+        raise PinError(
+            "pin_last_tries",
+            f"{label} has only {_tries(retries.left)} left, so none is spent without a person",
+            "run the command at a terminal without --pin-stdin, --pin-file and --pin-command",
+            key=label,
+            details=details,
+        )
+
+
+def _tries(left: int) -> str:
+    return f"{left} {'try' if left == 1 else 'tries'}"

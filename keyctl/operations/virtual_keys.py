@@ -1,0 +1,123 @@
+"""Software keys for trying things out: making them, setting how they behave, putting them on a bus."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from keyctl.device import virtual_keys
+from keyctl.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from keyctl.device.virtual_keys import VirtualKey
+    from keyctl.operations.asking import Circumstances
+
+
+@dataclass(frozen=True, kw_only=True)
+class VirtualChange:
+    """One virtual key as it is now, and whether it is another than before."""
+
+    virtual: VirtualKey
+    changed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class VirtualList:
+    """All virtual keys that could be read, by name, and what is wrong with the others."""
+
+    virtual_keys: tuple[VirtualKey, ...]
+    errors: tuple[StoreError, ...]
+
+
+def list_virtual(circumstances: Circumstances) -> VirtualList:
+    """All virtual keys, plugged in or not."""
+    entries = virtual_keys.entries(circumstances.home)
+    return VirtualList(
+        virtual_keys=tuple(entry for entry in entries if not isinstance(entry, StoreError)),
+        errors=tuple(entry for entry in entries if isinstance(entry, StoreError)),
+    )
+
+
+def new(circumstances: Circumstances, name: str, profile: str, *, dry_run: bool) -> VirtualChange:
+    """Make a virtual key; it is plugged in and touched at once.
+
+    Raises:
+        NotFoundError: There is one of this name (``virtual_exists``).
+        UsageError: The name or the profile is none.
+    """
+    return VirtualChange(
+        virtual=virtual_keys.new(circumstances.home, name, profile, dry_run=dry_run), changed=not dry_run
+    )
+
+
+def remove(circumstances: Circumstances, name: str, *, dry_run: bool) -> VirtualChange:
+    """Delete a virtual key and all that is on it, after a question.
+
+    Raises:
+        NotFoundError: There is none of this name.
+        DeclinedError: The answer was no.
+    """
+    if not dry_run:
+        circumstances.asker.check_confirmable()
+    key = virtual_keys.get(circumstances.home, name)
+    if not dry_run:
+        circumstances.asker.confirm(f"Delete the virtual key {name} and everything on it?")
+        virtual_keys.remove(circumstances.home, name)
+    return VirtualChange(virtual=key, changed=not dry_run)
+
+
+def plug(circumstances: Circumstances, name: str, *, plugged: bool, dry_run: bool) -> VirtualChange:
+    """Plug a virtual key in, or unplug it: that is a power cycle, as with a real one.
+
+    Raises:
+        NotFoundError: There is none of this name.
+    """
+    before = virtual_keys.get(circumstances.home, name)
+    if dry_run or before.plugged == plugged:
+        return VirtualChange(virtual=before, changed=False)
+    change = virtual_keys.plug if plugged else virtual_keys.unplug
+    return VirtualChange(virtual=change(circumstances.home, name), changed=True)
+
+
+def configure(circumstances: Circumstances, name: str, settings: Sequence[str], *, dry_run: bool) -> VirtualChange:
+    """Set how a virtual key behaves; all settings or none.
+
+    Raises:
+        NotFoundError: There is none of this name.
+        UsageError: A setting is not understood.
+    """
+    before = virtual_keys.get(circumstances.home, name)
+    after = virtual_keys.configure(circumstances.home, name, settings, dry_run=dry_run)
+    return VirtualChange(virtual=after, changed=not dry_run and after != before)
+
+
+def attach_nfc(circumstances: Circumstances, name: str, port: int | None) -> VirtualChange:
+    """Put a virtual key on the card reader of vsmartcard's vpcd until the user interrupts or the key is unplugged.
+
+    Raises:
+        NotFoundError: There is none of this name.
+        UnreachableError: Nothing listens on *port* (``attach_failed``).
+    """
+
+    def attached() -> None:
+        circumstances.asker.tell(f"virtual key {name} is on the card reader; Ctrl-C takes it off")
+
+    stop = threading.Event()
+    # Ctrl-C is how this ends when all is well.
+    with contextlib.suppress(KeyboardInterrupt):
+        virtual_keys.attach_nfc(circumstances.home, name, port, stop, attached)
+    return VirtualChange(virtual=virtual_keys.get(circumstances.home, name), changed=False)
+
+
+def profiles() -> dict[str, str]:
+    """The kinds of keys that can be imitated: name -> one line."""
+    return {name: profile.description for name, profile in virtual_keys.PROFILES.items()}
+
+
+def quirks() -> dict[str, str]:
+    """The misbehaviours of real firmware that can be imitated: name -> one line."""
+    return dict(virtual_keys.QUIRKS)

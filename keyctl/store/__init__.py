@@ -1,0 +1,1 @@
+"""Files under the home folder: locked, written atomically, never readable by others."""

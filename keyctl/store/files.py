@@ -1,0 +1,178 @@
+"""Reading and writing one JSON file so that a crash leaves the old or the new content, never a mixture."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import stat
+import time
+from typing import TYPE_CHECKING, Any
+
+from keyctl.errors import Details, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+#: Larger files are refused unread: nothing keyctl writes comes near.
+MAX_FILE_BYTES = 16 * 1024 * 1024
+_LOCK_POLL_S = 0.02
+
+
+def make_private_folder(folder: Path) -> None:
+    """Create *folder* and what is missing above it, 0700.
+
+    Raises:
+        StoreError: It cannot be created, or something else is in its place.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in the regular file *path*.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        StoreError: It is a link, too large, unreadable, or holds no JSON object.
+    """
+    try:
+        # O_NOFOLLOW: a link planted in a synced folder must not make keyctl read another file.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE_BYTES:
+                raise unreadable(path, "is not a plain file of reasonable size")
+            content = file.read(MAX_FILE_BYTES + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        reason = "is a symbolic link" if error.errno == errno.ELOOP else (error.strerror or str(error)).lower()
+        raise unreadable(path, reason) from error
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise unreadable(path, "is not JSON") from error
+    if not isinstance(value, dict):
+        raise unreadable(path, "is not a JSON object")
+    return value
+
+
+def write_json(path: Path, value: dict[str, Any], *, durable: bool = True) -> None:
+    """Replace *path* by *value* in one step, 0600.
+
+    Args:
+        path: The file; its folder exists.
+        value: What to write, as sorted and indented JSON.
+        durable: Whether it has to survive a power cut; False saves two waits for the disk.
+
+    Raises:
+        StoreError: It cannot be written; the old content is still there.
+    """
+    content = (json.dumps(value, indent=2, sort_keys=True) + "\n").encode()
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+        if durable:
+            _sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise _unwritable(path, error) from error
+
+
+def remove(path: Path) -> None:
+    """Delete *path*; it is no error when it is gone already.
+
+    Raises:
+        StoreError: It cannot be deleted.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+@contextlib.contextmanager
+def lock(path: Path, wait_s: float = 0.0) -> Iterator[None]:
+    """Hold the lock file *path* (created if missing) against other processes and other openings.
+
+    The operating system drops the lock when the process ends, however it ends; the file stays.
+
+    Raises:
+        StoreError: Somebody else has held it for *wait_s* seconds (``store_locked``), or it cannot be opened.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        deadline = time.monotonic() + wait_s
+        while not _try_lock(descriptor):
+            if time.monotonic() >= deadline:
+                raise StoreError(
+                    "store_locked",
+                    f"another keyctl is using {path.name}",
+                    "wait for it, or give --wait SECONDS",
+                    details=Details(file=str(path)),
+                )
+            time.sleep(_LOCK_POLL_S)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def unreadable(path: Path, reason: str) -> StoreError:
+    """The error for a file that cannot be used as it is."""
+    return StoreError(
+        "store_unreadable",
+        f"{path} {reason}",
+        "restore it from a backup, or move it away; keyctl never overwrites what it cannot read",
+        details=Details(file=str(path)),
+    )
+
+
+def _unwritable(path: Path, error: OSError) -> StoreError:
+    reason = (error.strerror or str(error)).lower()
+    return StoreError(
+        "store_unwritable",
+        f"cannot write {path}: {reason}",
+        "look at the permissions and the free space there, or give another folder with --home",
+        details=Details(file=str(path)),
+    )
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable; only POSIX systems open folders."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        if os.name == "posix":
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        else:
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]  # exists on Windows only
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,123 @@
+"""What kinds of keys a virtual key can imitate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from keyctl.virtual.identity import AAGUIDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ES256 = -7
+EDDSA = -8
+
+
+class Listing(Enum):
+    """How a key lets its discoverable credentials be managed."""
+
+    NONE = "none"
+    #: authenticatorCredentialManagement of CTAP 2.1 drafts, command 0x41.
+    PREVIEW = "preview"
+    #: CTAP 2.2, section 6.8, command 0x0A.
+    FINAL = "final"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """A kind of key: everything that its firmware fixes for ever."""
+
+    name: str
+    #: One line for people.
+    description: str
+    #: 16 bytes.
+    aaguid: bytes
+    versions: tuple[str, ...]
+    extensions: tuple[str, ...] = ()
+    #: COSE algorithm numbers, the preferred one first.
+    algorithms: tuple[int, ...] = (ES256, EDDSA)
+    #: PIN/UV auth protocols, the preferred one first.
+    pin_protocols: tuple[int, ...]
+    #: Whether tokens carry permissions (option pinUvAuthToken).
+    permissions: bool
+    listing: Listing
+    #: Whether authenticatorSelection is there.
+    selection: bool
+    #: Whether non-discoverable credentials are made without the PIN (option makeCredUvNotRqd).
+    make_without_pin: bool
+    #: How many discoverable credentials fit.
+    capacity: int
+    #: Bytes of one request, the command byte included.
+    max_message_bytes: int = 2048
+    #: None: getInfo does not say, and there is no limit but the message.
+    max_ids_in_list: int | None = 8
+    #: Bytes; None: getInfo does not say.
+    max_id_bytes: int | None = 128
+    #: Unicode code points.
+    min_pin_length: int = 4
+    firmware_version: int | None = None
+    #: Whether getInfo says how many discoverable credentials still fit.
+    tells_remaining: bool = False
+    #: Whether getInfo lists algorithms and transports, which CTAP 2.1 added.
+    tells_algorithms: bool = True
+
+
+_FULL = Profile(
+    name="full",
+    description="a present-day key: CTAP 2.1, 128 passkeys, both PIN protocols",
+    aaguid=AAGUIDS["full"],
+    versions=("FIDO_2_0", "FIDO_2_1"),
+    extensions=("credProtect",),
+    pin_protocols=(2, 1),
+    permissions=True,
+    listing=Listing.FINAL,
+    selection=True,
+    make_without_pin=True,
+    capacity=128,
+    firmware_version=1,
+    tells_remaining=True,
+)
+
+_SMALL = replace(
+    _FULL,
+    name="small",
+    description="like full, with room for 3 passkeys only",
+    aaguid=AAGUIDS["small"],
+    capacity=3,
+)
+
+_FIDO_2_0 = Profile(
+    name="fido2.0",
+    description="a first-generation key: CTAP 2.0, passkeys cannot be listed",
+    aaguid=AAGUIDS["fido2.0"],
+    versions=("FIDO_2_0",),
+    pin_protocols=(1,),
+    permissions=False,
+    listing=Listing.NONE,
+    selection=False,
+    make_without_pin=False,
+    capacity=25,
+    max_message_bytes=1200,
+    max_ids_in_list=None,
+    max_id_bytes=None,
+    tells_algorithms=False,
+)
+
+_FIDO_2_1_PRE = Profile(
+    name="fido2.1-pre",
+    description="a key from between: lists passkeys by the preview command, cannot rename them",
+    aaguid=AAGUIDS["fido2.1-pre"],
+    versions=("FIDO_2_0", "FIDO_2_1_PRE"),
+    extensions=("credProtect",),
+    pin_protocols=(1,),
+    permissions=False,
+    listing=Listing.PREVIEW,
+    selection=False,
+    make_without_pin=False,
+    capacity=25,
+    max_message_bytes=1200,
+)
+
+PROFILES: Mapping[str, Profile] = {profile.name: profile for profile in (_FULL, _FIDO_2_0, _FIDO_2_1_PRE, _SMALL)}

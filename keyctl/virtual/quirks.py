@@ -1,0 +1,77 @@
+"""Misbehaviours of real firmware that a virtual key can be told to show."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Quirk(StrEnum):
+    """Names as given to ``virtual set NAME quirk=...``."""
+
+    RP_ID_TAIL = "rp-id-tail"
+    RP_ID_HEAD = "rp-id-head"
+    RP_ID_48 = "rp-id-48"
+    RP_NAME_IS_USER = "rp-name-is-user"
+    EMPTY_RPS_MAP = "empty-rps-map"
+    METADATA_ERROR = "metadata-error"
+    BROKEN_ALGORITHM = "broken-algorithm"
+    RPS_BREAK_OFF = "rps-break-off"
+    CREDS_BREAK_OFF = "creds-break-off"
+    DEAD_AFTER_RESET = "dead-after-reset"
+    LONG_NAME_REFUSED = "long-name-refused"
+    LONG_NAME_64 = "long-name-64"
+    LONG_NAME_63 = "long-name-63"
+    LONG_NAME_DROPPED = "long-name-dropped"
+    NAME_KEY_MISSING = "name-key-missing"
+    NAME_KEY_EMPTY = "name-key-empty"
+    TOKEN_ONCE = "token-once"  # noqa: S105  # a quirk's name, no secret
+    COUNTS_WHILE_BLOCKED = "counts-while-blocked"
+    COUNTER_RANDOM = "counter-random"
+    COUNTER_FROM_ZERO = "counter-from-zero"
+    REMAINING_WRONG = "remaining-wrong"
+    REMAINING_ABSENT = "remaining-absent"
+    AAGUID_ZERO = "aaguid-zero"
+    NO_TOUCH = "no-touch"
+    UP_FLAG_ALWAYS = "up-flag-always"
+    NO_UPDATE = "no-update"
+    NO_PROTECTION_IN_LIST = "no-protection-in-list"
+    MAP_ORDER = "map-order"
+    LEGACY_TOKEN = "legacy-token"  # noqa: S105  # a quirk's name, no secret
+
+
+#: name -> what it does, one line.
+QUIRKS: Mapping[str, str] = {
+    Quirk.RP_ID_TAIL: "lists RP ids over 32 bytes as an ellipsis and their tail, 32 bytes in all",
+    Quirk.RP_ID_HEAD: "lists only the first 32 bytes of RP ids",
+    Quirk.RP_ID_48: "lists only the first 48 bytes of RP ids",
+    Quirk.RP_NAME_IS_USER: "lists the user's name as the RP's name",
+    Quirk.EMPTY_RPS_MAP: "without passkeys, answers the listing with an empty map instead of an error",
+    Quirk.METADATA_ERROR: "cannot say how many passkeys it has",
+    Quirk.BROKEN_ALGORITHM: "the oldest passkey has a public key that breaks the listing's CBOR",
+    Quirk.RPS_BREAK_OFF: "stops half-way through the list of RPs",
+    Quirk.CREDS_BREAK_OFF: "stops half-way through the passkeys of an RP",
+    Quirk.DEAD_AFTER_RESET: "after a reset, fails everything until it is powered up again",
+    Quirk.LONG_NAME_REFUSED: "refuses user names over 64 bytes",
+    Quirk.LONG_NAME_64: "cuts user names to 64 bytes, in the middle of a character if need be",
+    Quirk.LONG_NAME_63: "cuts user names over 64 bytes to 63",
+    Quirk.LONG_NAME_DROPPED: "forgets user names over 64 bytes",
+    Quirk.NAME_KEY_MISSING: "lists a user whose name is empty without a name",
+    Quirk.NAME_KEY_EMPTY: "lists a user without a name with an empty one",
+    Quirk.TOKEN_ONCE: "forgets the PIN token after one use",
+    Quirk.COUNTS_WHILE_BLOCKED: "wrong PINs keep costing tries while it waits for a power cycle",
+    Quirk.COUNTER_RANDOM: "the signature counter grows by random steps",
+    Quirk.COUNTER_FROM_ZERO: "the first signature counter of a new key is 0",
+    Quirk.REMAINING_WRONG: "getInfo always says that there is room for all passkeys",
+    Quirk.REMAINING_ABSENT: "getInfo does not say how many more passkeys fit",
+    Quirk.AAGUID_ZERO: "has an AAGUID of zeros",
+    Quirk.NO_TOUCH: "says that it has no touch (up: false) and needs none",
+    Quirk.UP_FLAG_ALWAYS: "claims a touch even in silent assertions",
+    Quirk.NO_UPDATE: "does not know updateUserInformation",
+    Quirk.NO_PROTECTION_IN_LIST: "leaves credProtect out of the listing",
+    Quirk.MAP_ORDER: "answers with maps in an order that CTAP forbids",
+    Quirk.LEGACY_TOKEN: "lists passkeys, but its PIN tokens have no permissions",
+}

@@ -1,0 +1,38 @@
+"""What all tests share: a home of their own, no real card readers, and no skipping where it counts."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home for every test; nothing reads or writes the developer's own."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("KEYCTL_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_real_readers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The developer's own card readers are none of a test's business; tests/nfc has a daemon of its own."""
+    if "nfc" not in request.path.parts:
+        monkeypatch.setenv("PCSCLITE_CSOCK_NAME", str(tmp_path / "no-pcscd"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say it loudly: where CI=true, a skipped test means that a component is missing."""
+    if os.environ.get("CI") == "true" and terminalreporter.stats.get("skipped"):
+        terminalreporter.section("a skipped test is a failure here", red=True)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") == "true" and reporter and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
