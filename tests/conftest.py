@@ -11,19 +11,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+# The developer's own card readers are none of a test's business. The library reads this once per process, so it is set
+# before any test; tests/nfc puts the address of a daemon of its own here.
+os.environ.setdefault("PCSCLITE_CSOCK_NAME", "/nonexistent/pcscd.comm")
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home for every test; nothing reads or writes the developer's own."""
     folder = tmp_path / "home"
     monkeypatch.setenv("KEYCTL_HOME", str(folder))
     return folder
-
-
-@pytest.fixture(autouse=True)
-def _no_real_readers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The developer's own card readers are none of a test's business; tests/nfc has a daemon of its own."""
-    if "nfc" not in request.path.parts:
-        monkeypatch.setenv("PCSCLITE_CSOCK_NAME", str(tmp_path / "no-pcscd"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,4 +1,4 @@
-"""Answers of a key, checked before anything believes them: types, lengths and counts (CTAP 2.2, sections 6.4 to 6.8)."""
+"""Answers of a key, checked before anything believes them: types, lengths, counts (CTAP 2.2, sections 6.4 to 6.8)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from keyctl.model import KeyInfo, Limits, Passkey, PasskeyCount, PinRetries, Pro
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from keyctl.errors import UnreachableError
 
 AAGUID_BYTES = 16
 HASH_BYTES = 32
@@ -191,7 +193,7 @@ class _Fields:
         self._answer = answer
         self._label = label
 
-    def nonsense(self, what: str) -> errors.KeyctlError:
+    def nonsense(self, what: str) -> UnreachableError:
         return errors.nonsense(self._label, what)
 
     def _typed(self, field: int, expected: type) -> Any:

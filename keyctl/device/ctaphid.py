@@ -19,6 +19,8 @@ from keyctl.device.commands import Hid
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from keyctl.errors import UnreachableError
+
 _BROADCAST = 0xFFFFFFFF
 _START = 0x80
 _START_HEADER = struct.Struct(">IBH")
@@ -178,5 +180,5 @@ class HidDevice(CtapDevice):
         except (IndexError, ValueError):
             raise self._nonsense() from None
 
-    def _nonsense(self) -> errors.KeyctlError:
+    def _nonsense(self) -> UnreachableError:
         return errors.nonsense(self._label, "reports that are not CTAP")

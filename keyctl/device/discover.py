@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keyctl.errors import KeyctlError, StoreError, UnreachableError
@@ -12,8 +13,7 @@ from keyctl.model import Access, Transport
 from keyctl.store.paths import virtual_keys_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterable
 
 _SCHEMES = {
     Transport.USB: "usb:",
@@ -73,21 +73,101 @@ def discover(home: Path, only: str | None = None) -> Discovery:
     """
     problems: list[KeyctlError] = []
     found: list[Found] = []
-    searches = {"usb:": _usb, "nfc:": lambda: _readers(problems, only), "virtual:": lambda: _virtual(home, problems)}
+    searches: dict[str, Callable[[], Iterable[Found]]] = {
+        "usb:": lambda: linux_usb_keys(problems) if sys.platform == "linux" else _other_usb_keys(problems),
+        "nfc:": lambda: _card_readers(only, problems),
+        "virtual:": lambda: _virtual_keys(home, problems),
+    }
     for scheme, search in searches.items():
         if only is None or not is_selector(only) or only.startswith(scheme):
-            try:
-                found.extend(search())
-            except KeyctlError as error:
-                problems.append(error)
+            found.extend(search())
     return Discovery(found=tuple(found), problems=tuple(problems))
 
 
-def _usb() -> Iterator[Found]:
-    return _hidraw_nodes() if sys.platform == "linux" else _hid_descriptors()
-
-
-def _hidraw_nodes() -> Iterator[Found]:
+def linux_usb_keys(
+    problems: list[KeyctlError], sys_root: Path = Path("/sys"), dev_root: Path = Path("/dev")
+) -> list[Found]:
+    """The security keys among Linux's hidraw nodes, by number; what is in the way is added to *problems*."""
     from keyctl.device import hidraw
 
-    return usb_keys_from_nodes(hidraw.nodes())
+    found: list[Found] = []
+    for node in hidraw.nodes(sys_root, dev_root):
+        if not node.path.exists():
+            problems.append(
+                UnreachableError(
+                    "access_denied",
+                    f"a security key is plugged in, but {node.path} is missing here",
+                    "in a container, hand the device in",
+                    key=f"usb:{node.path}",
+                )
+            )
+            continue
+        effective = os.access in os.supports_effective_ids
+        ours = os.access(node.path, os.R_OK | os.W_OK, effective_ids=effective)
+        found.append(
+            Found(
+                transport=Transport.USB,
+                path=str(node.path),
+                product=node.name,
+                serial=node.serial,
+                vendor_id=node.vendor_id,
+                product_id=node.product_id,
+                access=None if ours else Access.DENIED,
+                device_path=node.device_path,
+            )
+        )
+    return found
+
+
+def _other_usb_keys(problems: list[KeyctlError]) -> list[Found]:
+    from fido2 import hid
+
+    try:
+        descriptors = hid.list_descriptors()
+    except OSError as error:
+        problems.append(UnreachableError("key_error", f"cannot look for USB keys: {error}".lower()))
+        return []
+    found = [
+        Found(
+            transport=Transport.USB,
+            path=os.fsdecode(descriptor.path),
+            product=descriptor.product_name,
+            serial=descriptor.serial_number,
+            vendor_id=descriptor.vid,
+            product_id=descriptor.pid,
+        )
+        for descriptor in descriptors
+    ]
+    return sorted(found, key=lambda key: key.path)
+
+
+def _card_readers(only: str | None, problems: list[KeyctlError]) -> list[Found]:
+    from keyctl.device import readers
+
+    try:
+        with_card = readers.readers()
+    except UnreachableError as error:
+        if only is not None or readers.is_missed():
+            problems.append(error)
+        return []
+    return [Found(transport=reader.transport, path=reader.name) for reader in with_card]
+
+
+def _virtual_keys(home: Path, problems: list[KeyctlError]) -> list[Found]:
+    folder = virtual_keys_folder(home)
+    if not folder.is_dir():
+        return []
+    from keyctl.virtual import keys
+
+    found: list[Found] = []
+    try:
+        entries = keys.entries(folder)
+    except StoreError as error:
+        problems.append(error)
+        return []
+    for entry in entries:
+        if isinstance(entry, StoreError):
+            problems.append(entry)
+        elif entry.plugged and entry.attached is None:
+            found.append(Found(transport=Transport.VIRTUAL, path=entry.name, product="keyctl virtual key"))
+    return found

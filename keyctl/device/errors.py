@@ -106,7 +106,10 @@ STATUS_LINES: Mapping[int, _Line] = {
         TouchError, "touch_refused", "the touch was refused on {label}", "nothing was changed; run it again to allow it"
     ),
     _ERR.KEY_STORE_FULL: _Line(
-        UnsupportedError, "key_full", "{label} has no room for another passkey", "delete one with `keyctl passkeys delete`"
+        UnsupportedError,
+        "key_full",
+        "{label} has no room for another passkey",
+        "delete one with `keyctl passkeys delete`",
     ),
     _ERR.UNSUPPORTED_OPTION: _unsupported("does not know an option of this command"),
     _ERR.INVALID_OPTION: _unsupported("does not allow an option of this command"),

@@ -175,7 +175,8 @@ class GuardedDevice(CtapDevice):
                     raise errors.silent(self._label) from error
                 if news is work:
                     return work.result()
-                status = STATUS(news)
+                assert isinstance(news, STATUS)
+                status = news
                 if on_keepalive is not None:
                     on_keepalive(status)
                 touch_wanted = status is STATUS.UPNEEDED

@@ -58,7 +58,7 @@ def nodes(sys_root: Path = SYS, dev_root: Path = DEV) -> Iterator[HidNode]:
         dev_root: Where the device nodes are.
     """
     try:
-        names = os.listdir(sys_root / "class" / "hidraw")
+        names = [entry.name for entry in (sys_root / "class" / "hidraw").iterdir()]
     except OSError:
         return
     numbered = sorted((int(match[1]), name) for name in names if (match := _NODE.fullmatch(name)))

@@ -1,4 +1,4 @@
-"""Credential management (CTAP 2.2, section 6.8), from keys that may stop half-way, repeat themselves or make no sense."""
+"""Credential management (CTAP 2.2, section 6.8), with keys that may stop half-way, go in circles or make no sense."""
 
 from __future__ import annotations
 
@@ -141,7 +141,9 @@ class PasskeyCommands:
             except CtapError as error:
                 if error.code in _REFUSALS or (asked == 0 and must_begin and error.code != _ERR.NO_CREDENTIALS):
                     raise
-                self._complete &= total is None and (error.code in _ENDS if asked else error.code == _ERR.NO_CREDENTIALS)
+                # Without a total this is how the list ends; otherwise it breaks off.
+                ends = _ENDS if asked else {_ERR.NO_CREDENTIALS}
+                self._complete &= total is None and error.code in ends
                 return list(entries.values())
             except UnreachableError as error:
                 if error.code != "key_nonsense":

@@ -36,7 +36,9 @@ def readers() -> tuple[Reader, ...]:
     # Looked for before it is imported, which would cost 15 ms to find nothing.
     if importlib.util.find_spec("smartcard") is None:
         raise UnreachableError(
-            "pcsc_missing", "support for card readers is not installed", "install it with `pip install 'fido-keyctl[nfc]'`"
+            "pcsc_missing",
+            "support for card readers is not installed",
+            "install it with `pip install 'fido-keyctl[nfc]'`",
         )
     try:
         return bounded(_readers, _SERVICE_S)
@@ -50,7 +52,7 @@ def readers() -> tuple[Reader, ...]:
         raise stopped("does not answer") from error
 
 
-def is_wanted(sys_root: Path = Path("/sys")) -> bool:
+def is_missed(sys_root: Path = Path("/sys")) -> bool:
     """Whether somebody without a running service would miss it.
 
     On Linux: a USB card reader is plugged in (device class 0x0B), or a service was named. Everybody else would be told

@@ -156,7 +156,7 @@ def rename(
         return Renaming(key=session.key, changed=False, passkey=passkey)
     session.rename_passkey(passkey, user_name=wanted_user, display_name=wanted_display)
     # Read back: keys cut, shorten or drop names without a word.
-    now = {found.credential_id: found for found in session.read_passkeys_of(passkey.rp_id_hash)}
+    now = {found.credential_id: found for found in session.read_passkeys_of(passkey.rp_id_hash, passkey.rp_id)}
     kept = now.get(passkey.credential_id)
     if kept is None:
         raise NotFoundError(
@@ -196,7 +196,7 @@ def _select(session: Session, circumstances: Circumstances, selection: Selection
         require_listing(session)
         unlocking.require_current_pin_usable(session)
         unlocking.unlock(session, circumstances)
-        of_site = session.read_passkeys_of(sha256(selection.rp.encode()).digest())
+        of_site = session.read_passkeys_of(sha256(selection.rp.encode()).digest(), selection.rp)
         return tuple(passkey for passkey in of_site if selection.user in {None, passkey.user_name})
     listing = _read(session, circumstances)
     named = [passkey_ids.find(listing.passkeys, text, complete=listing.complete) for text in selection.ids]

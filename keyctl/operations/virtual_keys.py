@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from keyctl.device import virtual_keys
 from keyctl.errors import StoreError
+from keyctl.store import paths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class VirtualChange:
-    """One virtual key as it is now, and whether it is another than before."""
+    """One virtual key as it is now, and whether it is another than before; None: not made, or not readable."""
 
-    virtual: VirtualKey
+    virtual: VirtualKey | None
     changed: bool
 
 
@@ -35,7 +36,7 @@ class VirtualList:
 
 def list_virtual(circumstances: Circumstances) -> VirtualList:
     """All virtual keys, plugged in or not."""
-    entries = virtual_keys.entries(circumstances.home)
+    entries = virtual_keys.entries(paths.virtual_keys_folder(circumstances.home))
     return VirtualList(
         virtual_keys=tuple(entry for entry in entries if not isinstance(entry, StoreError)),
         errors=tuple(entry for entry in entries if isinstance(entry, StoreError)),
@@ -49,9 +50,11 @@ def new(circumstances: Circumstances, name: str, profile: str, *, dry_run: bool)
         NotFoundError: There is one of this name (``virtual_exists``).
         UsageError: The name or the profile is none.
     """
-    return VirtualChange(
-        virtual=virtual_keys.new(circumstances.home, name, profile, dry_run=dry_run), changed=not dry_run
-    )
+    folder = paths.virtual_keys_folder(circumstances.home)
+    if dry_run:
+        virtual_keys.check_new(folder, name, profile)
+        return VirtualChange(virtual=None, changed=False)
+    return VirtualChange(virtual=virtual_keys.new(folder, name, profile), changed=True)
 
 
 def remove(circumstances: Circumstances, name: str, *, dry_run: bool) -> VirtualChange:
@@ -63,10 +66,15 @@ def remove(circumstances: Circumstances, name: str, *, dry_run: bool) -> Virtual
     """
     if not dry_run:
         circumstances.asker.check_confirmable()
-    key = virtual_keys.get(circumstances.home, name)
+    folder = paths.virtual_keys_folder(circumstances.home)
+    try:
+        key = virtual_keys.get(folder, name)
+    except StoreError:
+        # What cannot be read can be removed all the same.
+        key = None
     if not dry_run:
         circumstances.asker.confirm(f"Delete the virtual key {name} and everything on it?")
-        virtual_keys.remove(circumstances.home, name)
+        virtual_keys.remove(folder, name)
     return VirtualChange(virtual=key, changed=not dry_run)
 
 
@@ -76,11 +84,12 @@ def plug(circumstances: Circumstances, name: str, *, plugged: bool, dry_run: boo
     Raises:
         NotFoundError: There is none of this name.
     """
-    before = virtual_keys.get(circumstances.home, name)
+    folder = paths.virtual_keys_folder(circumstances.home)
+    before = virtual_keys.get(folder, name)
     if dry_run or before.plugged == plugged:
         return VirtualChange(virtual=before, changed=False)
     change = virtual_keys.plug if plugged else virtual_keys.unplug
-    return VirtualChange(virtual=change(circumstances.home, name), changed=True)
+    return VirtualChange(virtual=change(folder, name), changed=True)
 
 
 def configure(circumstances: Circumstances, name: str, settings: Sequence[str], *, dry_run: bool) -> VirtualChange:
@@ -90,9 +99,13 @@ def configure(circumstances: Circumstances, name: str, settings: Sequence[str], 
         NotFoundError: There is none of this name.
         UsageError: A setting is not understood.
     """
-    before = virtual_keys.get(circumstances.home, name)
-    after = virtual_keys.configure(circumstances.home, name, settings, dry_run=dry_run)
-    return VirtualChange(virtual=after, changed=not dry_run and after != before)
+    folder = paths.virtual_keys_folder(circumstances.home)
+    before = virtual_keys.get(folder, name)
+    if dry_run:
+        virtual_keys.check_settings(folder, name, settings)
+        return VirtualChange(virtual=before, changed=False)
+    after = virtual_keys.configure(folder, name, settings)
+    return VirtualChange(virtual=after, changed=after != before)
 
 
 def attach_nfc(circumstances: Circumstances, name: str, port: int | None) -> VirtualChange:
@@ -110,7 +123,7 @@ def attach_nfc(circumstances: Circumstances, name: str, port: int | None) -> Vir
     # Ctrl-C is how this ends when all is well.
     with contextlib.suppress(KeyboardInterrupt):
         virtual_keys.attach_nfc(circumstances.home, name, port, stop, attached)
-    return VirtualChange(virtual=virtual_keys.get(circumstances.home, name), changed=False)
+    return VirtualChange(virtual=virtual_keys.get(paths.virtual_keys_folder(circumstances.home), name), changed=False)
 
 
 def profiles() -> dict[str, str]:

@@ -6,7 +6,7 @@ model, keys of one profile share a certificate. They are made when first needed 
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from keyctl.store.files import read_json, write_json
@@ -30,8 +30,8 @@ ROOT_NAME = "keyctl virtual test root"
 AAGUID_OID = "1.3.6.1.4.1.45724.1.1.4"
 _OCTET_STRING_16 = b"\x04\x10"
 _COUNTRY = "ZZ"  # user-assigned in ISO 3166-1: no country
-_NOT_BEFORE = datetime.datetime(2025, 1, 1, tzinfo=datetime.UTC)
-_NOT_AFTER = datetime.datetime(2049, 12, 31, tzinfo=datetime.UTC)
+_NOT_BEFORE = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
+_NOT_AFTER = dt.datetime(2049, 12, 31, tzinfo=dt.UTC)
 
 
 def root_certificate(folder: Path) -> bytes:

@@ -59,7 +59,7 @@ def verify_user(
     tokens.check_protocol(context, protocol)
     if context.state.pin is None:
         raise CtapError(ERR.PIN_NOT_SET)
-    tokens.authenticate_user(context, protocol, data_hash, mac, permission, rp_id)
+    tokens.authenticate_user(context, protocol, data_hash, mac, permission=permission, rp_id=rp_id)
     return True
 
 

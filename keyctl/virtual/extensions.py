@@ -1,4 +1,4 @@
-"""Extensions of makeCredential: one function each, from the client's input to the key's output (CTAP 2.2, section 12)."""
+"""Extensions of makeCredential: one function each, from input to output (CTAP 2.2, section 12)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Draft:
 
 
 def _cred_protect(value: Any, draft: Draft) -> int:
-    """credProtect (CTAP 2.2, section 12.1)."""
+    """The level of credProtect (CTAP 2.2, section 12.1)."""
     if type(value) is not int:
         raise CtapError(ERR.CBOR_UNEXPECTED_TYPE)
     if not 1 <= value <= 3:

@@ -51,6 +51,23 @@ def new(folder: Path, name: str, profile: str) -> VirtualKey:
         NotFoundError: There is a key of this name already (``virtual_exists``).
         StoreError: The files cannot be written.
     """
+    check_new(folder, name, profile)
+    make_folder(folder)
+    files = KeyFiles(folder, name)
+    with files.folder_locked():
+        check_new(folder, name, profile)
+        settings = Settings(boot=bytes(BOOT_BYTES), powered_at=0.0).powered_up(time.time())
+        files.create(new_state(profile, settings.boot), settings)
+    return get(folder, name)
+
+
+def check_new(folder: Path, name: str, profile: str) -> None:
+    """Refuse what :func:`new` would refuse; makes nothing.
+
+    Raises:
+        UsageError: The name cannot be one, or there is no such profile.
+        NotFoundError: There is a key of this name already (``virtual_exists``).
+    """
     if not NAME_PATTERN.fullmatch(name):
         raise UsageError(
             "usage",
@@ -59,19 +76,13 @@ def new(folder: Path, name: str, profile: str) -> VirtualKey:
         )
     if profile not in PROFILES:
         raise UsageError("usage", f"there is no profile {profile!r}", "there are " + ", ".join(PROFILES))
-    make_folder(folder)
-    files = KeyFiles(folder, name)
-    with files.folder_locked():
-        if files.exists():
-            raise NotFoundError(
-                "virtual_exists",
-                f"there is a virtual key {name} already",
-                "choose another name, or remove it first",
-                key=f"virtual:{name}",
-            )
-        settings = Settings(boot=bytes(BOOT_BYTES), powered_at=0.0).powered_up(time.time())
-        files.create(new_state(profile, settings.boot), settings)
-    return get(folder, name)
+    if KeyFiles(folder, name).exists():
+        raise NotFoundError(
+            "virtual_exists",
+            f"there is a virtual key {name} already",
+            "choose another name, or remove it first",
+            key=f"virtual:{name}",
+        )
 
 
 def entries(folder: Path) -> tuple[VirtualKey | StoreError, ...]:
@@ -185,6 +196,19 @@ def configure(folder: Path, name: str, settings: Sequence[str]) -> VirtualKey:
                 state.counter = counter
                 files.write_state(state, durable=True)
     return _set(folder, name, lambda current: change(current, settings)[0])
+
+
+def check_settings(folder: Path, name: str, settings: Sequence[str]) -> None:
+    """Refuse what :func:`configure` would refuse; changes nothing.
+
+    Raises:
+        UsageError: One of *settings* is wrong.
+        NotFoundError: There is no such key (``virtual_not_found``).
+        StoreError: Its files cannot be used.
+    """
+    files = open_files(folder, name)
+    with _about(files):
+        change(files.settings(), settings)
 
 
 @contextlib.contextmanager

@@ -222,11 +222,7 @@ def _ram_from(record: Record) -> Ram:
 
 
 def _agreement_from(record: Record) -> dict[int, bytes]:
-    keys = {
-        protocol: record.scalar(str(protocol))
-        for protocol in (1, 2)
-        if record.has(str(protocol))
-    }
+    keys = {protocol: record.scalar(str(protocol)) for protocol in (1, 2) if record.has(str(protocol))}
     record.finish()
     return keys
 

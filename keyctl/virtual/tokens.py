@@ -120,7 +120,7 @@ def authenticate(context: Context, protocol: int | None, message: bytes, mac: by
 
 
 def authenticate_user(
-    context: Context, protocol: int | None, message: bytes, mac: bytes, permission: Permission, rp_id: str
+    context: Context, protocol: int | None, message: bytes, mac: bytes, *, permission: Permission, rp_id: str
 ) -> None:
     """As :func:`authenticate` for mc and ga: the user has to be verified still, and the RP has to be the token's.
 

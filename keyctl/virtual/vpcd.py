@@ -62,7 +62,7 @@ def serve(
         port: The reader's port.
         stop: Ends it within a second, from any thread.
         on_connected: Called once, when the reader has taken the card.
-        is_present: Whether the key is still plugged in, asked five times a second from another thread.
+        is_present: Whether the key is still plugged in, asked five times a second from another thread; raises nothing.
         take_within_s: How long the reader may leave the card unnoticed; pcscd looks every 0.4 s.
 
     Raises:

@@ -86,7 +86,7 @@ def remove(context: click.Context, *, name: str, yes: bool, dry_run: bool) -> Ou
     from keyctl.operations import virtual_keys
 
     result = virtual_keys.remove(app.circumstances(context, yes=yes), name, dry_run=dry_run)
-    return _outcome(result, "is gone", "would be gone")
+    return _outcome(name, result, "is gone", "would be gone")
 
 
 @COMMAND.command(name="plug", short_help="Plug a virtual key in.")
@@ -127,7 +127,7 @@ def configure(context: click.Context, *, name: str, settings: tuple[str, ...], d
     from keyctl.operations import virtual_keys
 
     result = virtual_keys.configure(app.circumstances(context), name, settings, dry_run=dry_run)
-    return _outcome(result, "is set", "would be set")
+    return _outcome(name, result, "is set", "would be set" if dry_run else "is set like that already")
 
 
 @COMMAND.command(name="attach", short_help="Put a virtual key on a card reader until Ctrl-C.")
@@ -154,11 +154,11 @@ def _plugged(context: click.Context, name: str, *, plugged: bool, dry_run: bool)
 
     result = virtual_keys.plug(app.circumstances(context), name, plugged=plugged, dry_run=dry_run)
     state = "plugged in" if plugged else "unplugged"
-    return _outcome(result, f"is {state}", f"is {state} already" if not dry_run else f"would be {state}")
+    return _outcome(name, result, f"is {state}", f"is {state} already" if not dry_run else f"would be {state}")
 
 
-def _outcome(result: VirtualChange, done: str, otherwise: str) -> Outcome:
-    said = f"virtual key {result.virtual.name} {done if result.changed else otherwise}"
+def _outcome(name: str, result: VirtualChange, done: str, otherwise: str) -> Outcome:
+    said = f"virtual key {name} {done if result.changed else otherwise}"
     return Outcome(data=result, text=lambda: said)
 
 

@@ -1,0 +1,439 @@
+"""One key, opened: what keyctl can ask of it, in keyctl's own words."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
+
+from fido2.ctap import CtapError
+
+from keyctl.core import catalogue
+from keyctl.device import answers, errors
+from keyctl.device.commands import CAPABILITY_CBOR, Ctap, Hid, PinStep
+from keyctl.device.exchange import Exchange
+from keyctl.device.guard import GuardedDevice
+from keyctl.device.opening import open_device
+from keyctl.errors import KeyctlError, PinError, UnsupportedError
+from keyctl.model import Access, Key, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+    from keyctl.device.discover import Found
+    from keyctl.device.passkeys import PasskeyCommands
+    from keyctl.device.pins import CheckedCtap2, PinCommands
+    from keyctl.model import KeyInfo, Listing, Passkey, PasskeyCount, PinRetries
+
+_YUBICO_VENDOR_ID = 0x1050
+#: How the names of Yubico's models begin.
+_YUBICO_MODELS = (
+    "YubiKey ",
+    "Security Key by Yubico",
+    "Security Key NFC by Yubico",
+    "Security Key Series with NFC",
+    "Enterprise Security Key Series with NFC",
+)
+_PIN_PROTOCOLS = (2, 1)
+_ACCESS = {"access_denied": Access.DENIED, "key_busy": Access.BUSY, "reader_busy": Access.BUSY}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waits:
+    """How long to wait for what, in seconds; 0: not at all."""
+
+    touch_s: float
+    #: For a key to be plugged in.
+    plug_s: float
+    #: For another program that uses the key.
+    lock_s: float
+
+
+def connect(
+    found: Found,
+    home: Path,
+    waits: Waits,
+    on_touch: Callable[[str, float], None],
+    trace: Callable[[str], None] | None = None,
+) -> Session:
+    """Open one key and ask it what it is.
+
+    Args:
+        found: Which one.
+        home: The home folder, for virtual keys.
+        waits: How long to wait for touches and other programs.
+        on_touch: Called with the key's label and seconds when it asks for a touch and waiting starts.
+        trace: Gets one line per command, without any content.
+
+    Raises:
+        UnreachableError: It cannot be opened, is gone, silent, busy or no security key, or answers nonsense.
+        NotFoundError: There is no such virtual key.
+        StoreError: The files of the virtual key cannot be used.
+    """
+    device = open_device(found, home, waits.lock_s)
+    guard = GuardedDevice(
+        device, found.selector, touch_s=waits.touch_s, lock_s=waits.lock_s, on_touch=on_touch, trace=trace
+    )
+    try:
+        return Session(found, guard, getattr(device, "device_version", None))
+    except BaseException:
+        guard.close()
+        raise
+
+
+def probe(found: Found, home: Path, waits: Waits) -> tuple[Key, KeyctlError | None]:
+    """What a key is, for a list: opened, asked, closed.
+
+    Returns:
+        The key, with what could be found out, and why that is not all, or None.
+    """
+    if found.access is Access.DENIED:
+        return _key(found, None, access=Access.DENIED), errors.denied(found.selector)
+    try:
+        with connect(found, home, waits, lambda _label, _seconds: None) as session:
+            return session.key, None
+    except KeyctlError as error:
+        return _key(found, None, access=_ACCESS.get(error.code)), error.about(found.selector)
+
+
+class Session:
+    """One open key. Made by :func:`connect`.
+
+    A method that sends a command raises, beside what it says:
+
+    * UnreachableError: the key is gone, silent, busy, answers nonsense or reports an error;
+    * UnsupportedError: it does not know the command;
+    * TouchError: nobody touched it in time.
+
+    Args:
+        found: How it was found.
+        device: The open device; closed with this.
+        device_version: Firmware as the transport tells it.
+    """
+
+    def __init__(self, found: Found, device: GuardedDevice, device_version: tuple[int, ...] | None = None) -> None:
+        """See the class."""
+        self._device = device
+        self._label = found.selector
+        self._exchange = Exchange(device, self._label)
+        self._pin: str | None = None
+        self._commands: tuple[CheckedCtap2, PinCommands] | None = None
+        #: What getInfo said; kept up to date by what is done here.
+        self.info: KeyInfo = self._read_info()
+        self._exchange.max_message_bytes = self.info.limits.max_message_size
+        self.key: Key = _key(found, self.info, access=Access.OK, version=device_version, serial=self._serial(found))
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    @property
+    def commands_sent(self) -> int:
+        """Commands so far, getInfo among them."""
+        return self._device.commands_sent
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes of all commands so far, without framing."""
+        return self._device.bytes_sent
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes of all answers so far, without framing."""
+        return self._device.bytes_received
+
+    def close(self) -> None:
+        """End the connection and forget the PIN."""
+        self._pin = None
+        self._commands = None
+        self._device.close()
+
+    def pin_retries(self) -> PinRetries:
+        """How many wrong PINs the key still takes."""
+        with errors.reported(self._label):
+            return self._pin_retries()
+
+    def uv_retries(self) -> int | None:
+        """How many more failures the fingerprint reader takes; None: the key does not say."""
+        try:
+            answer = self._client_pin(PinStep.GET_UV_RETRIES)
+        except CtapError:
+            # Keys without a reader, and some with one, do not know the question.
+            return None
+        return answers.uv_retries_from_ctap(answer, self._label)
+
+    def use_pin(self, pin: str) -> None:
+        """Remember the PIN until the connection ends; nothing is sent, so it costs nothing."""
+        self._pin = pin
+
+    def verify_pin(self) -> None:
+        """Find out whether the remembered PIN is right; a wrong one costs a try.
+
+        Raises:
+            PinError: It is wrong, blocked or missing, or must be changed first.
+        """
+        pin = self._require_pin()
+        with self._pin_reported():
+            self._pins.check(pin, listing=self.info.listing)
+
+    def set_pin(self, new: str) -> None:
+        """Give the key its first PIN.
+
+        Raises:
+            PinError: It has one already, or does not allow this one.
+        """
+        self._require_pin_support()
+        if self.info.pin_set:
+            raise PinError(
+                "pin_already_set", f"{self._label} has a PIN already", "use `keyctl pin change`", key=self._label
+            )
+        with errors.reported(self._label):
+            self._pins.set(new)
+        self._note_new_pin(new)
+
+    def change_pin(self, new: str) -> None:
+        """Replace the remembered PIN by *new*; a wrong current one costs a try.
+
+        Raises:
+            PinError: The current one is wrong, blocked or missing, or the key does not allow the new one.
+        """
+        current = self._require_pin(changing=True)
+        with self._pin_reported():
+            self._pins.change(current, new)
+        self._note_new_pin(new)
+
+    def count_passkeys(self) -> PasskeyCount:
+        """How many passkeys there are and how many more fit.
+
+        Raises:
+            PinError: The PIN is wrong, blocked or missing.
+        """
+        with self._passkeys() as passkeys:
+            return passkeys.count()
+
+    def list_passkeys(self) -> Listing:
+        """Every passkey that can be read, with one token.
+
+        Raises:
+            PinError: The PIN is wrong, blocked or missing.
+        """
+        with self._passkeys() as passkeys:
+            return passkeys.read_all(self.info.remaining_passkeys)
+
+    def read_passkeys_of(self, rp_id_hash: bytes, rp_id: str | None = None) -> tuple[Passkey, ...]:
+        """The passkeys of one site.
+
+        Args:
+            rp_id_hash: SHA-256 of the RP id, 32 bytes.
+            rp_id: The RP id, when it is known; the key does not tell it here.
+
+        Raises:
+            PinError: The PIN is wrong, blocked or missing.
+        """
+        with self._passkeys() as passkeys:
+            return passkeys.read_of(rp_id_hash, rp_id)
+
+    def delete_passkey(self, credential_id: bytes) -> None:
+        """Delete one passkey.
+
+        Raises:
+            NotFoundError: The key has none with this id.
+            PinError: The PIN is wrong, blocked or missing.
+        """
+        with self._passkeys() as passkeys:
+            passkeys.delete(credential_id)
+
+    def rename_passkey(self, passkey: Passkey, *, user_name: str | None, display_name: str | None) -> None:
+        """Replace both names of a passkey; a key replaces them together (CTAP 2.2, section 6.8.6).
+
+        Args:
+            passkey: As it was listed.
+            user_name: None or empty: it will have none.
+            display_name: None or empty: it will have none.
+
+        Raises:
+            NotFoundError: The key has none with this id.
+            PinError: The PIN is wrong, blocked or missing.
+        """
+        if self.info.listing_preview:
+            raise self._unsupported("can list and delete passkeys but not rename them")
+        if passkey.user_id is None:
+            raise errors.nonsense(self._label, "a passkey without its user, which cannot be renamed")
+        user = {"id": passkey.user_id, "name": user_name or None, "displayName": display_name or None}
+        with self._passkeys() as passkeys:
+            passkeys.rename(passkey.credential_id, {name: value for name, value in user.items() if value is not None})
+
+    def reset(self) -> None:
+        """Erase everything, after a touch.
+
+        Raises:
+            UnsupportedError: The key was plugged in too long ago (``reset_not_now``).
+        """
+        if self._is_u2f:
+            raise self._unsupported("cannot be reset: it only knows U2F")
+        try:
+            self._exchange.send(Ctap.RESET)
+        except CtapError as error:
+            raise errors.reset_error_from_ctap(error, self._label) from error
+        self._pin = None
+        self._commands = None
+        options = {**self.info.options, "clientPin": False} if "clientPin" in self.info.options else self.info.options
+        self.info = replace(self.info, options=options, force_pin_change=False, remaining_passkeys=None)
+
+    @property
+    def _is_u2f(self) -> bool:
+        return not self._device.capabilities & CAPABILITY_CBOR
+
+    def _read_info(self) -> KeyInfo:
+        if self._is_u2f:
+            return answers.u2f_info()
+        with errors.reported(self._label):
+            return answers.key_info_from_ctap(self._exchange.send(Ctap.GET_INFO), self._label)
+
+    def _serial(self, found: Found) -> str | None:
+        if found.transport is not Transport.USB or found.vendor_id != _YUBICO_VENDOR_ID:
+            return found.serial
+        try:
+            config = self._device.call(Hid.YUBIKEY_CONFIG, b"\0")
+        except (CtapError, KeyctlError):
+            # Older ones do not know the command, and the number is a hint only.
+            return found.serial
+        return answers.yubikey_serial_from_config(config) or found.serial
+
+    @property
+    def _pins(self) -> PinCommands:
+        return self._prepared()[1]
+
+    def _prepared(self) -> tuple[CheckedCtap2, PinCommands]:
+        """What PIN and passkeys need; loading it takes longer than all of getInfo."""
+        if self._commands is None:
+            from keyctl.device.pins import CheckedCtap2, PinCommands
+
+            ctap = CheckedCtap2(self._exchange, self.info)
+            self._commands = ctap, PinCommands(ctap, self._label)
+        return self._commands
+
+    @contextmanager
+    def _passkeys(self) -> Iterator[PasskeyCommands]:
+        """Credential management with a token fetched for this very step, which may be bound to it or soon expire."""
+        if not self.info.listing:
+            raise self._unsupported("cannot list its passkeys")
+        pin = self._require_pin()
+        ctap, pins = self._prepared()
+        with self._pin_reported():
+            token = pins.token_for_passkeys(pin)
+        from keyctl.device.passkeys import PasskeyCommands
+
+        with errors.reported(self._label):
+            yield PasskeyCommands(ctap, pins, token, self.info, self._label)
+
+    def _require_pin(self, *, changing: bool = False) -> str:
+        """The remembered PIN, after every check that costs nothing."""
+        self._require_pin_support()
+        if not self.info.pin_set:
+            raise PinError(
+                "pin_not_set", f"{self._label} has no PIN yet", "give it one with `keyctl pin set`", key=self._label
+            )
+        if self.info.force_pin_change and not changing:
+            raise PinError(
+                "pin_policy",
+                f"{self._label} wants a new PIN before it does anything else",
+                "change it with `keyctl pin change`",
+                key=self._label,
+            )
+        if self._pin is None:
+            raise PinError(
+                "pin_required", f"{self._label} wants its PIN for this", "run it again with the PIN", key=self._label
+            )
+        return self._pin
+
+    def _require_pin_support(self) -> None:
+        if not self.info.pin_supported or not set(_PIN_PROTOCOLS) & set(self.info.pin_protocols):
+            raise self._unsupported("has no PIN function")
+
+    def _note_new_pin(self, new: str) -> None:
+        self._pin = new
+        self._commands = None
+        self.info = replace(self.info, options={**self.info.options, "clientPin": True}, force_pin_change=False)
+
+    @contextmanager
+    def _pin_reported(self) -> Iterator[None]:
+        """Around the one command that carries a PIN: after a failure that PIN is never sent again by itself."""
+        try:
+            yield
+        except CtapError as error:
+            self._pin = None
+            if error.code != CtapError.ERR.PIN_INVALID:
+                raise errors.error_from_ctap(error, self._label) from error
+            raise errors.wrong_pin(error, self._label, self._tries_left()) from error
+        except KeyctlError:
+            self._pin = None
+            raise
+
+    def _tries_left(self) -> int | None:
+        try:
+            return self._pin_retries().left
+        except (CtapError, KeyctlError):
+            # The wrong PIN is the news, not that the key does not count for us.
+            return None
+
+    def _pin_retries(self) -> PinRetries:
+        return answers.pin_retries_from_ctap(self._client_pin(PinStep.GET_RETRIES), self._label)
+
+    def _client_pin(self, step: PinStep) -> Mapping[Any, Any]:
+        self._require_pin_support()
+        protocol = next(number for number in _PIN_PROTOCOLS if number in self.info.pin_protocols)
+        return self._exchange.send(Ctap.CLIENT_PIN, {1: protocol, 2: step})
+
+    def _unsupported(self, what: str) -> UnsupportedError:
+        return UnsupportedError(
+            "unsupported", f"{self._label} {what}", "`keyctl info` shows what it can do", key=self._label
+        )
+
+
+def _key(
+    found: Found,
+    info: KeyInfo | None,
+    *,
+    access: Access | None,
+    version: tuple[int, ...] | None = None,
+    serial: str | None = None,
+) -> Key:
+    from keyctl.virtual.identity import VIRTUAL_AAGUIDS
+
+    aaguid = info.aaguid if info else b""
+    model = catalogue.model_name(aaguid) if any(aaguid) else None
+    return Key(
+        connected=True,
+        selector=found.selector,
+        transport=found.transport,
+        path=found.path,
+        paths=(found.path,),
+        access=access,
+        product=found.product,
+        model=model,
+        aaguid=catalogue.aaguid_text(aaguid) if any(aaguid) else None,
+        serial=serial or found.serial,
+        firmware=_firmware(found, info, model, version) if info else None,
+        virtual=found.transport is Transport.VIRTUAL or aaguid in VIRTUAL_AAGUIDS,
+    )
+
+
+def _firmware(found: Found, info: KeyInfo, model: str | None, version: tuple[int, ...] | None) -> str | None:
+    """The version as a person knows it; getInfo's number means something else with every vendor."""
+    if version and any(version):
+        return ".".join(str(part) for part in version)
+    number = info.firmware_version
+    if number is None:
+        return None
+    if found.vendor_id == _YUBICO_VENDOR_ID or (model or "").startswith(_YUBICO_MODELS):
+        return f"{number >> 16}.{number >> 8 & 0xFF}.{number & 0xFF}"
+    return str(number)
