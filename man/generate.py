@@ -40,8 +40,8 @@ CommandPath = tuple[str, ...]
 _HELP_BLOCK = re.compile(r"(<!-- help:(?P<path>[^>\n]*)-->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Bring all files up to date, or list those that are not.
+def main(arguments: Sequence[str], root: Path = ROOT) -> int:
+    """Bring all files under *root* up to date, or list those that are not.
 
     Returns:
         The exit status.
@@ -49,16 +49,16 @@ def main(arguments: Sequence[str]) -> int:
     if set(arguments) - {"--check"}:
         print(__doc__, file=sys.stderr)
         return 2
-    stale = changes(ROOT)
+    stale = changes(root)
     for path, content in stale.items():
         print(path)
         if "--check" in arguments:
             continue
         if content is None:
-            (ROOT / path).unlink()
+            (root / path).unlink()
         else:
-            (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
-            (ROOT / path).write_text(content, "utf-8", newline="\n")
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_text(content, "utf-8", newline="\n")
     return 1 if stale and "--check" in arguments else 0
 
 

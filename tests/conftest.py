@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 os.environ.setdefault("PCSCLITE_CSOCK_NAME", "/nonexistent/pcscd.comm")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--accept", action="store_true", help="write what came out into the stories and golden files")
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home for every test; nothing reads or writes the developer's own."""

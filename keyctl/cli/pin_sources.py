@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 from keyctl.errors import Details, PinError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from keyctl.cli.options import Settings
     from keyctl.operations.asking import PinRequest
@@ -50,10 +50,9 @@ def source_from(settings: Settings) -> PinSource | None:
     if len(given) > 1:
         raise UsageError("usage", f"{' and '.join(given)} exclude each other", "give one of them")
     if settings.pin_stdin:
-        return _Lines("stdin", _stdin)
+        return _Lines("stdin", _stdin_lines())
     if settings.pin_file is not None:
-        path = settings.pin_file
-        return _Lines(path, lambda: _private_file(path))
+        return _Lines(settings.pin_file, _file_lines(settings.pin_file))
     if settings.pin_command is not None:
         return _Command(settings.pin_command)
     return None
@@ -62,15 +61,12 @@ def source_from(settings: Settings) -> PinSource | None:
 class _Lines:
     """One PIN a line, in the order in which they are needed."""
 
-    def __init__(self, name: str, open_stream: Callable[[], BinaryIO]) -> None:
+    def __init__(self, name: str, lines: Iterator[bytes]) -> None:
         self._name = name
-        self._open = open_stream
-        self._stream: BinaryIO | None = None
+        self._lines = lines
 
     def __call__(self, request: PinRequest) -> str:
-        if self._stream is None:
-            self._stream = self._open()
-        return _decoded(_first_line(self._stream), self._name, request)
+        return _decoded(next(self._lines, b""), self._name, request)
 
 
 class _Command:
@@ -105,14 +101,21 @@ class _Command:
         return _decoded(line.removesuffix(b"\r"), name, request)
 
 
-def _stdin() -> BinaryIO:
+def _stdin_lines() -> Iterator[bytes]:
     if sys.stdin is None or sys.stdin.closed:
         raise PinError("pin_required", "stdin is closed, so there is no PIN on it", "give the PIN in another way")
     if sys.stdin.isatty():
         raise UsageError(
             "usage", "--pin-stdin reads a pipe or a file, and stdin is the terminal", "leave it out to be asked"
         )
-    return sys.stdin.buffer
+    while True:
+        yield _next_line(sys.stdin.buffer)
+
+
+def _file_lines(path: str) -> Iterator[bytes]:
+    with _private_file(path) as stream:
+        while True:
+            yield _next_line(stream)
 
 
 def _private_file(path: str) -> BinaryIO:
@@ -136,7 +139,7 @@ def _private_file(path: str) -> BinaryIO:
     return os.fdopen(descriptor, "rb", buffering=0)
 
 
-def _first_line(stream: BinaryIO) -> bytes:
+def _next_line(stream: BinaryIO) -> bytes:
     """Read up to one line and no further, without a buffer that keeps later PINs in memory."""
     line = bytearray()
     while len(line) <= _MAX_LINE_BYTES:

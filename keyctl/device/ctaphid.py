@@ -120,8 +120,9 @@ class HidDevice(CtapDevice):
                 self._send(Hid.CANCEL, b"")
             answered, length, content = self._first_frame()
             if answered == Hid.KEEPALIVE:
+                status = self._status(content)
                 if on_keepalive is not None:
-                    on_keepalive(self._status(content))
+                    on_keepalive(status)
             elif answered == Hid.ERROR and content:
                 raise CtapError(content[0])
             elif answered != cmd:

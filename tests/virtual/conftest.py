@@ -26,11 +26,10 @@ class TurnedClock(Clock):
     """Runs only while somebody waits, and when it is turned."""
 
     def __init__(self) -> None:
-        self._start = time.time()
         self.turned_s = 0.0
 
     def wall(self) -> float:
-        return self._start + self.turned_s
+        return time.time() + self.turned_s
 
     def monotonic(self) -> float:
         return self.turned_s

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 #: What an option of getInfo means when it is true (CTAP 2.2, section 6.4); others are shown under their own name.
 _OPTIONS = {
     "rk": "stores passkeys",
-    "clientPin": "PIN set",
     "uv": "fingerprint set",
     "credMgmt": "lists passkeys",
     "credentialMgmtPreview": "lists passkeys (preview)",

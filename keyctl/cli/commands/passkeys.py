@@ -173,5 +173,5 @@ def _deletion(result: Deletion, *, dry_run: bool) -> str:
         return f"no passkey on {result.key.label} fits; nothing was deleted"
     word, passkeys = ("would be deleted", result.matched) if dry_run else ("deleted", result.deleted)
     lines = [f"{word}: {passkey_ids.describe(passkey)}" for passkey in passkeys]
-    lines += [f"not deleted: {passkey_ids.describe(passkey)}" for passkey in result.failed]
+    lines += [f"not confirmed: {passkey_ids.describe(passkey)}" for passkey in result.failed]
     return "\n".join(lines)

@@ -1,0 +1,85 @@
+"""The JSON documents that scripts rely on: which fields there are, and of which type.
+
+One golden file per command. A field may be added; ``pytest --accept`` writes the files, and a field that is gone or of
+another type shows up there as a diff that wants the schema's number raised.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from keyctl.cli.main import main
+from keyctl.device import registration
+
+GOLDEN = Path(__file__).parent
+PIN = "123456"
+SITE = registration.Site(rp_id="bank.example", user_name="kim", display_name="Kim")
+WITH_PIN = ("--key", "virtual:blue", "--pin-file", "pin")
+
+#: golden file -> command line; ID stands for the passkey.
+COMMANDS = {
+    "list": ("list",),
+    "list-broken-key": ("list",),
+    "info": ("info",),
+    "pin-verify": ("pin", "verify", *WITH_PIN),
+    "pin-set": ("pin", "set", "--dry-run", "--key", "virtual:fresh", "--pin-file", "pin"),
+    "pin-change": ("pin", "change", "--dry-run", *WITH_PIN),
+    "passkeys-list": ("passkeys", "list", *WITH_PIN),
+    "passkeys-show": ("passkeys", "show", "ID", *WITH_PIN),
+    "passkeys-rename": ("passkeys", "rename", "ID", "--user-name", "lee", *WITH_PIN),
+    "passkeys-delete": ("passkeys", "delete", "ID", "--yes", *WITH_PIN),
+    "reset": ("reset", "--dry-run"),
+    "virtual-new": ("virtual", "new", "green"),
+    "virtual-list": ("virtual", "list"),
+    "virtual-profiles": ("virtual", "profiles"),
+    "virtual-set": ("virtual", "set", "blue", "touch=never", "quirk=no-touch", "fault=9:1"),
+    "completion": ("completion", "fish"),
+    "help": ("list", "--help"),
+    "version": ("--version",),
+    "no-key": ("info", "--key", "virtual:red"),
+    "usage": ("list", "--frobnicate"),
+    "pin-wrong": ("pin", "verify", "--key", "virtual:blue", "--pin-file", "wrong"),
+}
+
+
+def shape(value: object) -> object:
+    """The fields and the types of *value*; a list is as its first element."""
+    if isinstance(value, dict):
+        return {name: shape(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [shape(value[0])] if value else []
+    return "null" if value is None else type(value).__name__
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_document_is_as_promised(name, home, tmp_path, monkeypatch, capsys, request):
+    monkeypatch.chdir(tmp_path)
+    for file, pin in (("pin", PIN), ("wrong", "654321")):
+        Path(file).touch(mode=0o600)
+        Path(file).write_text(f"{pin}\n")
+    assert main(["virtual", "new", "blue"]) == 0
+    assert main(["pin", "set", *WITH_PIN]) == 0
+    passkey_id = registration.register(home / "virtual", "blue", SITE, PIN).hex()
+    if name == "pin-set":
+        main(["virtual", "new", "fresh"])
+    if name == "list-broken-key":
+        main(["virtual", "set", "blue", "fault=1:garbage"])
+    capsys.readouterr()
+
+    status = main([passkey_id if word == "ID" else word for word in COMMANDS[name]] + ["--json"])
+
+    document = json.loads(capsys.readouterr().out)
+    assert document["exit_status"] == status
+    told = {
+        name: value if name in {"schema", "command", "status", "exit_status"} else shape(value)
+        for name, value in document.items()
+    }
+    golden = GOLDEN / f"{name}.json"
+    if request.config.getoption("--accept"):
+        golden.write_text(json.dumps(told, indent=2) + "\n")
+    assert json.loads(golden.read_text()) == told
+
+
+def test_no_golden_file_is_left_over():
+    assert {path.stem for path in GOLDEN.glob("*.json")} == set(COMMANDS)

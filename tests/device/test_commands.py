@@ -1,0 +1,57 @@
+"""Names of commands for --verbose, and which of them only read."""
+
+from __future__ import annotations
+
+import pytest
+from fido2 import cbor
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keyctl.device.commands import describe
+
+CBOR = 0x10
+
+
+def test_getinfo_reads() -> None:
+    assert describe(CBOR, b"\x04").name == "getInfo"
+    assert describe(CBOR, b"\x04").read
+
+
+@pytest.mark.parametrize(
+    ("step", "name", "read"),
+    [
+        (1, "clientPin getPINRetries", True),
+        (2, "clientPin getKeyAgreement", True),
+        (3, "clientPin setPIN", False),
+        (4, "clientPin changePIN", False),
+        (5, "clientPin getPinToken", False),
+        (6, "clientPin 6", False),
+        (7, "clientPin getUVRetries", True),
+        (9, "clientPin getPinUvAuthTokenUsingPinWithPermissions", False),
+    ],
+)
+def test_no_pin_command_counts_as_a_read(step: int, name: str, read: bool) -> None:
+    command = describe(CBOR, b"\x06" + cbor.encode({1: 2, 2: step, 6: bytes(16)}))
+    assert (command.name, command.read) == (name, read)
+
+
+@pytest.mark.parametrize("byte", [0x0A, 0x41])
+@pytest.mark.parametrize(("step", "read"), [(1, True), (2, True), (3, True), (4, True), (5, True), (6, False), (7, False), (8, False)])
+def test_deleting_and_renaming_do_not_count_as_reads(byte: int, step: int, read: bool) -> None:
+    command = describe(CBOR, bytes([byte]) + cbor.encode({1: step, 3: 2, 4: bytes(16)}))
+    assert command.name.startswith("credentialManagement ")
+    assert command.read is read
+
+
+@pytest.mark.parametrize("data", [b"\x01\xa0", b"\x02\xa0", b"\x07", b"\x0b", b"\x0c\xa0", b"\x0d\xa0", b"\x99", b""])
+def test_everything_else_does_not_count_as_a_read(data: bytes) -> None:
+    assert not describe(CBOR, data).read
+
+
+def test_u2f_messages_do_not_count_as_reads() -> None:
+    assert not describe(0x03, b"\0\x01\0\0").read
+
+
+@given(st.integers(0, 255), st.binary(max_size=40))
+def test_anything_has_a_name(hid_command: int, data: bytes) -> None:
+    assert describe(hid_command, data).name

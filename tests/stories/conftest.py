@@ -1,0 +1,158 @@
+"""Stories: transcripts of whole command lines with their output and exit status, run through the real entry point.
+
+A story is a text file. ``# ...`` is prose. ``$ keyctl ...`` is a command line; the lines below it are its output (what
+goes to stderr stands first, marked with ``! ``) and ``[exit N]`` where that is not 0. Lines that start with ``% `` set
+the stage:
+
+    % file NAME TEXT            a private file in the story's folder, its lines separated by ``|``
+    % sign-up KEY SITE USER     somebody registers the virtual key at a site, with the PIN 123456
+    % stdin TEXT                what the next command reads
+
+``{SITE/USER}`` in a command stands for the first 16 digits of that passkey's id. In the output the ids, which are
+random, are shown as ``<SITE/USER>``, and the story's folder as ``~``; nothing else is replaced. ``pytest --accept``
+writes what came out into the file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import shlex
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from keyctl.cli.main import main
+from keyctl.device import registration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+PIN = "123456"
+ID_DIGITS = 16
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    if file_path.suffix == ".txt":
+        return StoryFile.from_parent(parent, path=file_path)
+    return None
+
+
+class StoryFile(pytest.File):
+    def collect(self) -> Iterable[pytest.Item]:
+        yield StoryItem.from_parent(self, name=self.path.stem)
+
+
+class StoryItem(pytest.Item):
+    def runtest(self) -> None:
+        told = self.path.read_text()
+        happened = Stage().play(told)
+        if self.config.getoption("--accept"):
+            self.path.write_text(happened)
+        elif told != happened:
+            raise StoryDiffersError(told, happened)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: object = None) -> object:
+        if isinstance(excinfo.value, StoryDiffersError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)  # type: ignore[arg-type]  # passed on as it came
+
+
+class StoryDiffersError(Exception):
+    def __init__(self, told: str, happened: str) -> None:
+        import difflib
+
+        lines = difflib.unified_diff(told.splitlines(), happened.splitlines(), "told", "happened", lineterm="")
+        super().__init__("\n".join(lines))
+
+
+class Stage:
+    """Where one story plays: a home and a working folder of its own."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, str] = {}
+        self._stdin = ""
+
+    def play(self, told: str) -> str:
+        """The story with what really happened."""
+        with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+            self._folder = Path(folder).resolve()
+            patch.setenv("KEYCTL_HOME", str(self._folder / "home"))
+            patch.chdir(self._folder)
+            lines = [line for line in told.splitlines() if line.startswith(("#", "$ ", "% ")) or not line]
+            happened: list[str] = []
+            for line in lines:
+                if line.startswith(("$ ", "% ")) and happened and happened[-1] and happened[-1][0] not in "#%":
+                    happened.append("")
+                if not line and (not happened or not happened[-1]):
+                    continue
+                happened.append(line)
+                if line.startswith("% "):
+                    self._set(shlex.split(line[2:]))
+                elif line.startswith("$ "):
+                    happened.extend(self._run(line[2:]))
+        return "\n".join(happened).rstrip("\n") + "\n"
+
+    def _set(self, words: list[str]) -> None:
+        what, *rest = words
+        if what == "file":
+            name, text = rest
+            path = self._folder / name
+            path.touch(mode=0o600)
+            path.write_text(text.replace("|", "\n") + "\n")
+        elif what == "sign-up":
+            key, rp_id, user = rest
+            site = registration.Site(rp_id=rp_id, user_name=user, display_name=user.title())
+            folder = self._folder / "home" / "virtual"
+            self._ids[f"{rp_id}/{user}"] = registration.register(folder, key, site, PIN).hex()
+        elif what == "stdin":
+            self._stdin = rest[0].replace("|", "\n") + "\n"
+        else:
+            raise ValueError(f"no stage direction: {what}")
+
+    def _run(self, command: str) -> Iterator[str]:
+        for name, own_id in self._ids.items():
+            command = command.replace(f"{{{name}}}", own_id[:ID_DIGITS])
+        program, *arguments = shlex.split(command)
+        assert program == "keyctl"
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), _stdin(self._stdin):
+            status = main(arguments)
+        self._stdin = ""
+        yield from (f"! {line}" for line in self._stable(err.getvalue()).splitlines())
+        # A line of output that is empty would end the story's block of output.
+        yield from (line or "." for line in self._stable(out.getvalue()).splitlines())
+        if status:
+            yield f"[exit {status}]"
+
+    def _stable(self, text: str) -> str:
+        for name, own_id in self._ids.items():
+            # Any prefix of eight digits or more: lists show the shortest one that is unique.
+            text = re.sub(
+                rf"\b{own_id[:8]}[0-9a-f]*", lambda match, name=name, own=own_id: _shown(match, name, own), text
+            )
+        return text.replace(str(self._folder), "~")
+
+
+def _shown(match: re.Match[str], name: str, own_id: str) -> str:
+    return f"<{name}>" if own_id.startswith(match[0]) else match[0]
+
+
+@contextlib.contextmanager
+def _stdin(text: str) -> Iterator[None]:
+    """A real pipe, so that the program reads it as it would read any."""
+    reader, writer = os.pipe()
+    os.write(writer, text.encode())
+    os.close(writer)
+    outside = sys.stdin
+    sys.stdin = os.fdopen(reader)
+    try:
+        yield
+    finally:
+        sys.stdin.close()
+        sys.stdin = outside
