@@ -213,3 +213,14 @@ class Listing:
     passkeys: tuple[Passkey, ...]
     count: PasskeyCount
     complete: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waits:
+    """How long to wait for what, in seconds; 0: not at all."""
+
+    touch_s: float
+    #: For a key to be plugged in.
+    plug_s: float
+    #: For another program that uses the key.
+    lock_s: float

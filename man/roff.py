@@ -4,7 +4,6 @@ The markup is what the help of commands uses anyway: paragraphs, `code` and, aft
 (Click's mark) or indented by four spaces, lines that stay as they are. A paragraph whose second line begins with
 ``: `` is a term and what it means.
 """
-# ruff: noqa: INP001  # a module of the script beside it
 
 from __future__ import annotations
 

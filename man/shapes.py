@@ -3,7 +3,6 @@
 The fields and their types are those of the dataclasses that the program turns into JSON; what they mean is told by
 ``prose.toml``, which has to name every field and no other. Annotations are evaluated here, because they are read.
 """
-# ruff: noqa: INP001  # a module of the script beside it
 
 import dataclasses
 import re

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from keyctl.cli import pin_sources, terminal
 from keyctl.cli.options import settings_of
+from keyctl.errors import UsageError
 
 if TYPE_CHECKING:
     import click
@@ -20,13 +21,23 @@ _TOUCH_S, _LOCK_S, _TURN_S = 30.0, 5.0, 120.0
 
 
 def home_of(settings: Settings) -> Path:
-    """The folder for keyctl's files: ``--home``, else KEYCTL_HOME, else the platform's own place."""
+    """The folder for keyctl's files: ``--home``, else KEYCTL_HOME, else the platform's own place.
+
+    Raises:
+        UsageError: The platform does not know one.
+    """
     named = settings.home or os.environ.get("KEYCTL_HOME")
     if named:
         return Path(named)
     from keyctl.store import paths
 
-    return paths.default_home()
+    try:
+        return paths.default_home()
+    except RuntimeError as error:
+        # A user without a home folder, as in containers that run under any number.
+        raise UsageError(
+            "usage", "it is not known where your home folder is", "give a folder with --home DIR or KEYCTL_HOME"
+        ) from error
 
 
 def circumstances(context: click.Context, *, yes: bool | None = None, confirm: str | None = None) -> Circumstances:
@@ -37,7 +48,7 @@ def circumstances(context: click.Context, *, yes: bool | None = None, confirm: s
         yes: The value of ``--yes``; None for a command that has no such option.
         confirm: The value of ``--confirm``.
     """
-    from keyctl.device.session import Waits
+    from keyctl.model import Waits
     from keyctl.operations.asking import Circumstances
 
     settings = settings_of(context)

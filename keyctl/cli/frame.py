@@ -86,7 +86,14 @@ class _Shared(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Print the command's own options, a group's commands, and last the options that are the same everywhere."""
         _write_options(
-            ctx, formatter, "Options", [param for param in self.get_params(ctx) if param not in SHARED_OPTIONS]
+            ctx,
+            formatter,
+            "Options",
+            [
+                param
+                for param in self.get_params(ctx)
+                if isinstance(param, click.Option) and param not in SHARED_OPTIONS
+            ],
         )
         if isinstance(self, click.Group):
             self.format_commands(ctx, formatter)

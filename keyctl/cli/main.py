@@ -17,7 +17,7 @@ from keyctl.cli.options import Settings
 from keyctl.errors import Exit, KeyctlError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 _PROGRAM = "keyctl"
 
@@ -65,7 +65,8 @@ def main(arguments: Sequence[str]) -> int:
         status = _complete() if _completion_variable() else _run(list(arguments), settings)
         _flush()
     except BrokenPipeError:
-        _abandon_stdout()
+        if sys.stdout is not None:
+            terminal.abandon(sys.stdout)
         return Exit.BROKEN_PIPE
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
@@ -150,32 +151,32 @@ def _print_document(settings: Settings, status: int, data: object, errors: Seque
 def _print(text: str) -> None:
     if sys.stdout is None:
         raise BrokenPipeError
-    try:
-        sys.stdout.write(f"{text}\n")
-    except UnicodeEncodeError:
-        # A terminal or a pipe that is not UTF-8: show what it can show.
-        encoding = sys.stdout.encoding or "ascii"
-        sys.stdout.write(f"{text}\n".encode(encoding, "backslashreplace").decode(encoding))
+    with _written():
+        try:
+            sys.stdout.write(f"{text}\n")
+        except UnicodeEncodeError:
+            # A terminal or a pipe that is not UTF-8: show what it can show.
+            encoding = sys.stdout.encoding or "ascii"
+            sys.stdout.write(f"{text}\n".encode(encoding, "backslashreplace").decode(encoding))
 
 
 def _flush() -> None:
     """Find out now whether the output arrived, while there is still an exit status to tell it."""
-    if sys.stdout is None:
-        return
+    if sys.stdout is not None:
+        with _written():
+            sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def _written() -> Iterator[None]:
+    """Around writing to stdout: whatever is in the way, a full disk for instance, ends as a broken pipe does."""
     try:
-        sys.stdout.flush()
+        yield
     except BrokenPipeError:
         raise
     except OSError as error:
         terminal.say(f"{_PROGRAM}: error: cannot write the output: {(error.strerror or str(error)).lower()}")
         raise BrokenPipeError from error
-
-
-def _abandon_stdout() -> None:
-    """Keep Python from flushing into the broken pipe again at exit."""
-    if sys.stdout is not None:
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _keep_standard_descriptors() -> None:
@@ -207,4 +208,5 @@ def _complete() -> int:
 
     variable = _completion_variable() or ""
     name = variable.removeprefix("_").removesuffix("_COMPLETE").lower().replace("_", "-")
-    return shell_complete(program, {}, name, variable, os.environ[variable])
+    # Only a script that is not ours asks for something that there is not.
+    return Exit.USAGE if shell_complete(program, {}, name, variable, os.environ[variable]) else Exit.DONE

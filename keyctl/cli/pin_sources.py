@@ -120,7 +120,6 @@ def _file_lines(path: str) -> Iterator[bytes]:
 
 def _private_file(path: str) -> BinaryIO:
     """Open *path*, refusing what others can read: a PIN there is no secret."""
-    hint = f"make it yours alone: chmod 600 {path}"
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     except OSError as error:
@@ -133,7 +132,11 @@ def _private_file(path: str) -> BinaryIO:
     usable = stat.S_ISREG(status.st_mode) or stat.S_ISFIFO(status.st_mode)
     if not usable or (os.name == "posix" and stat.S_ISREG(status.st_mode) and status.st_mode & 0o077):
         os.close(descriptor)
-        reason = "others can read it" if usable else "it is no file"
+        reason, hint = (
+            ("others can read it", f"make it yours alone: chmod 600 {path}")
+            if usable
+            else ("it is no file", "give a file with one PIN a line, or --pin-stdin")
+        )
         raise UsageError("pin_file_unsafe", f"refusing {path}: {reason}", hint, details=Details(file=path))
     os.set_blocking(descriptor, True)
     return os.fdopen(descriptor, "rb", buffering=0)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from typing import TYPE_CHECKING
 
-from keyctl.cli.text import visible
+from keyctl.core.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -44,20 +46,22 @@ def _rendered(grid: object, rows: Iterable[Sequence[str | None]]) -> str:
     for row in rows:
         # Text, not str: a str would be read as markup.
         grid.add_row(*(Text(visible(cell) if cell else "-") for cell in row))
-    console = _console()
-    with console.capture() as capture:
-        console.print(grid)
-    return "\n".join(line.rstrip() for line in capture.get().rstrip("\n").split("\n"))
+    # Rich never sees stdout: it would write to it, and fail, here.
+    page = io.StringIO()
+    _console(page).print(grid)
+    return "\n".join(line.rstrip() for line in page.getvalue().rstrip("\n").split("\n"))
 
 
-def _console() -> Console:
+def _console(page: io.StringIO) -> Console:
     from rich.console import Console
 
     on_terminal = sys.stdout is not None and sys.stdout.isatty()
     return Console(
-        file=sys.stdout,
+        file=page,
         width=None if on_terminal else _UNBOUNDED,
         force_terminal=on_terminal,
+        # Without colour Rich would still make headers bold.
+        color_system=None if os.environ.get("NO_COLOR") else "auto",
         markup=False,
         highlight=False,
         emoji=False,

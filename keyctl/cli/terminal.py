@@ -10,7 +10,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from keyctl.cli.text import visible
+from keyctl.core.text import visible
 from keyctl.errors import DeclinedError, PinError, UsageError
 
 if TYPE_CHECKING:
@@ -36,11 +36,21 @@ def present() -> bool:
 
 
 def say(text: str) -> None:
-    """A line for people, on stderr, at once."""
+    """A line for people, on stderr, at once; that nobody can read it changes nothing about what is done."""
     if sys.stderr is not None:
-        for line in text.split("\n"):
-            sys.stderr.write(f"{visible(line)}\n")
-        sys.stderr.flush()
+        try:
+            sys.stderr.write(f"{visible(text)}\n")
+            sys.stderr.flush()
+        except OSError:
+            abandon(sys.stderr)
+
+
+def abandon(stream: TextIO) -> None:
+    """Keep Python from failing at exit, with a status of its own, over what *stream* could not take."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(descriptor, stream.fileno())
+        os.close(descriptor)
 
 
 class Person:
@@ -136,9 +146,12 @@ def _asked(question: str) -> str:
             writer.write(f"{visible(line)}\n")
         writer.write(visible(prompt))
         writer.flush()
-        answer = reader.readline()
-        if not answer.endswith("\n"):
-            writer.write("\n")
+        answer = ""
+        try:
+            answer = reader.readline()
+        finally:
+            if not answer.endswith("\n"):
+                writer.write("\n")
     return answer
 
 
@@ -159,8 +172,18 @@ def _hidden(prompt: str, request: PinRequest) -> str:
 
     try:
         typed = getpass.getpass(visible(prompt))
-    except EOFError as error:
+    except (EOFError, KeyboardInterrupt) as error:
+        say("")
+        if isinstance(error, KeyboardInterrupt):
+            raise
         raise _declined() from error
+    except UnicodeDecodeError as error:
+        raise PinError(
+            "pin_policy",
+            "what was typed is not in the character set of the terminal",
+            "nothing was sent to the key; see `locale`",
+            key=request.key,
+        ) from error
     if not typed:
         raise PinError(
             "pin_required", f"no PIN was typed for {request.key}", "nothing was sent to the key", key=request.key

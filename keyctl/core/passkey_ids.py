@@ -6,6 +6,7 @@ import re
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from keyctl.core.text import visible
 from keyctl.errors import Details, NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -79,10 +80,10 @@ def short_ids(passkeys: Sequence[Passkey]) -> dict[bytes, str]:
 
 
 def describe(passkey: Passkey) -> str:
-    """One passkey in a sentence: site, user and the first digits of its id."""
+    """One passkey in a sentence on one line, whatever its names hold: site, user and the first digits of its id."""
     user = passkey.user_name or passkey.display_name or "no user name"
     site = passkey.rp_id or passkey.rp_id_hash.hex()[:16]
-    return f"{user} at {site} ({passkey.credential_id.hex()[:16]})"
+    return visible(f"{user} at {site} ({passkey.credential_id.hex()[:16]})")
 
 
 def _not_found(passkeys: Sequence[Passkey], text: str, digits: str, *, complete: bool) -> NotFoundError:
@@ -91,7 +92,7 @@ def _not_found(passkeys: Sequence[Passkey], text: str, digits: str, *, complete:
     sites |= {passkey.rp_id_hash.hex(): passkey for passkey in passkeys}
     for site_hash, passkey in sites.items():
         if site_hash.startswith(digits):
-            site = passkey.rp_id or site_hash
+            site = visible(passkey.rp_id or site_hash)
             return NotFoundError(
                 "passkey_not_found",
                 f"{text} is the hash of the site {site}, not the id of a passkey",

@@ -14,7 +14,7 @@ from smartcard.pcsc.PCSCReader import PCSCReader
 
 from keyctl.device import errors
 from keyctl.device.commands import Ctap, Hid
-from keyctl.device.readers import stopped
+from keyctl.device.readers import check_service, stopped
 from keyctl.errors import UnreachableError
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ class CardDevice(CtapPcscDevice):
         self._received = 0
         self._probing = True
         self._first_info: bytes | None = None
+        # pyscard's connection leaves an exception behind on standard error when the service is not there.
+        check_service()
         try:
             connection = PCSCReader(reader).createConnection()
         except (SmartcardException, BaseSCardException) as error:

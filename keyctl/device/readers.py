@@ -27,21 +27,24 @@ class Reader:
     transport: Transport
 
 
-def readers() -> tuple[Reader, ...]:
+def readers(service_s: float = _SERVICE_S) -> tuple[Reader, ...]:
     """The readers with a card in them, by name.
+
+    Args:
+        service_s: How many seconds the service may take.
 
     Raises:
         UnreachableError: The service does not run (``pcsc_stopped``), or pyscard is not installed (``pcsc_missing``).
     """
     # Looked for before it is imported, which would cost 15 ms to find nothing.
-    if importlib.util.find_spec("smartcard") is None:
+    if not _is_installed():
         raise UnreachableError(
             "pcsc_missing",
             "support for card readers is not installed",
             "install it with `pip install 'fido-keyctl[nfc]'`",
         )
     try:
-        return bounded(_readers, _SERVICE_S)
+        return bounded(_readers, service_s)
     except ImportError as error:
         raise UnreachableError(
             "pcsc_missing",
@@ -88,6 +91,27 @@ def stopped(what: str = "is not running") -> UnreachableError:
     else:
         hint = "start it with `systemctl start pcscd`"
     return UnreachableError("pcsc_stopped", f"the smart card service {what}", hint)
+
+
+def check_service() -> None:
+    """Find out whether the service runs.
+
+    Raises:
+        UnreachableError: It does not (``pcsc_stopped``).
+    """
+    from smartcard import scard
+
+    result, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_USER)
+    if result != scard.SCARD_S_SUCCESS:
+        raise stopped()
+    scard.SCardReleaseContext(context)
+
+
+def _is_installed() -> bool:
+    try:
+        return importlib.util.find_spec("smartcard") is not None
+    except ImportError:
+        return False
 
 
 def _readers() -> tuple[Reader, ...]:

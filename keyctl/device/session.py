@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from fido2.ctap import CtapError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from keyctl.device.discover import Found
     from keyctl.device.passkeys import PasskeyCommands
     from keyctl.device.pins import CheckedCtap2, PinCommands
-    from keyctl.model import KeyInfo, Listing, Passkey, PasskeyCount, PinRetries
+    from keyctl.model import KeyInfo, Listing, Passkey, PasskeyCount, PinRetries, Waits
 
 _YUBICO_VENDOR_ID = 0x1050
 #: How the names of Yubico's models begin.
@@ -38,17 +38,6 @@ _YUBICO_MODELS = (
 )
 _PIN_PROTOCOLS = (2, 1)
 _ACCESS = {"access_denied": Access.DENIED, "key_busy": Access.BUSY, "reader_busy": Access.BUSY}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Waits:
-    """How long to wait for what, in seconds; 0: not at all."""
-
-    touch_s: float
-    #: For a key to be plugged in.
-    plug_s: float
-    #: For another program that uses the key.
-    lock_s: float
 
 
 def connect(

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from keyctl.device.session import Waits
+    from keyctl.model import Waits
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from keyctl.core import passkey_ids
+from keyctl.core.text import visible
 from keyctl.errors import KeyctlError, NotFoundError, UnreachableError, UnsupportedError, UsageError
 from keyctl.model import Purpose
 from keyctl.operations import unlocking
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from keyctl.device.session import Session
     from keyctl.model import Key, Listing, Passkey
     from keyctl.operations.asking import Circumstances
+
+#: Failures after which the key may have done what it was told.
+_ANSWER_LOST = frozenset({"key_removed", "key_silent", "key_nonsense"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,7 +221,7 @@ def _require_passkeys(passkeys: Sequence[Passkey]) -> None:
 def _question(key: Key, matched: Sequence[Passkey]) -> str:
     what = "this passkey" if len(matched) == 1 else f"these {len(matched)} passkeys"
     lines = "".join(f"  {passkey_ids.describe(passkey)}\n" for passkey in matched)
-    return f"{lines}Delete {what} from {key.label}? The sites keep their half, which opens nothing without it."
+    return f"{lines}Delete {what} from {visible(key.label)}? The sites keep their half, which opens nothing without it."
 
 
 def _delete_each(session: Session, matched: tuple[Passkey, ...]) -> tuple[Deletion, tuple[KeyctlError, ...]]:
@@ -227,12 +231,12 @@ def _delete_each(session: Session, matched: tuple[Passkey, ...]) -> tuple[Deleti
     for position, passkey in enumerate(matched):
         try:
             session.delete_passkey(passkey.credential_id)
-        except UnreachableError as error:
-            # The answer is lost, so nobody knows whether the key did it; the rest is not tried.
-            errors.append(_lost_while_deleting(session.key, passkey, error))
-            failed.extend(matched[position:])
-            break
         except KeyctlError as error:
+            if error.code in _ANSWER_LOST:
+                # Nobody knows whether the key did it; the rest is not tried.
+                errors.append(_lost_while_deleting(session.key, passkey, error))
+                failed.extend(matched[position:])
+                break
             errors.append(error.about(session.key.label))
             failed.append(passkey)
         else:
@@ -241,7 +245,7 @@ def _delete_each(session: Session, matched: tuple[Passkey, ...]) -> tuple[Deleti
     return deletion, tuple(errors)
 
 
-def _lost_while_deleting(key: Key, passkey: Passkey, error: UnreachableError) -> UnreachableError:
+def _lost_while_deleting(key: Key, passkey: Passkey, error: KeyctlError) -> UnreachableError:
     return UnreachableError(
         error.code,
         f"{error.message}; {passkey_ids.describe(passkey)} may be deleted or not",

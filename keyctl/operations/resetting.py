@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from keyctl.core.text import visible
 from keyctl.device import discover
 from keyctl.errors import UnreachableError, UnsupportedError
 from keyctl.model import Transport
@@ -81,7 +82,7 @@ def _require_transport(session: Session) -> None:
 
 
 def _warning(key: Key) -> str:
-    what = f"{key.label}, {key.model}" if key.model else key.label
+    what = visible(f"{key.label}, {key.model}" if key.model else key.label)
     return (
         f"This erases {what}: all passkeys, all registrations and the PIN.\n"
         "Accounts that only this key opens are lost to you; nothing can bring them back."

@@ -62,11 +62,9 @@ class VirtualDevice(CtapDevice):
         self._closed = Event()
         self._continuation: Continuation | None = None
         # Reads both files, so that a damaged one is known now.
-        keys.get(folder, name)
-        settings = self._settings()
-        if not settings.plugged:
+        if not keys.describe(self._files).plugged:
             raise pulled()
-        self._boot = settings.boot
+        self._boot = self._files.settings().boot
 
     def __repr__(self) -> str:
         """As python-fido2 does it for its devices."""
@@ -157,12 +155,6 @@ class VirtualDevice(CtapDevice):
             with contextlib.suppress(OSError, NotFoundError, StoreError):
                 yield cls(folder, entry.name)
 
-    def _settings(self) -> Settings:
-        try:
-            return self._files.settings()
-        except FileNotFoundError:
-            raise keys.not_found(self._files.name) from None
-
     @contextlib.contextmanager
     def _one_at_a_time(self) -> Iterator[None]:
         with contextlib.ExitStack() as stack:
@@ -214,12 +206,11 @@ class VirtualDevice(CtapDevice):
             continuation=self._continuation,
         )
         self._continuation = None
-        try:
-            answer = execute(context, message)
-        except (OSError, StoreError):
+        with contextlib.ExitStack() as failure:
             # What was changed and not written must not be seen by the next command.
-            self._files.forget()
-            raise
+            failure.callback(self._files.forget)
+            answer = execute(context, message)
+            failure.pop_all()
         self._continuation = context.continuation
         return answer
 

@@ -124,12 +124,16 @@ def get(folder: Path, name: str) -> VirtualKey:
         NotFoundError: There is none (``virtual_not_found``).
         StoreError: Its files cannot be used.
     """
-    files = open_files(folder, name)
+    return describe(open_files(folder, name))
+
+
+def describe(files: KeyFiles) -> VirtualKey:
+    """The key that *files* are of; raises as :func:`get`."""
     with _about(files):
         settings = files.settings()
         state = files.state()
         return VirtualKey(
-            name=name,
+            name=files.name,
             profile=state.profile,
             plugged=settings.plugged,
             attached=attached_to(files.attached_path),
@@ -237,12 +241,11 @@ def open_files(folder: Path, name: str) -> KeyFiles:
     """
     files = KeyFiles(folder, name)
     if not NAME_PATTERN.fullmatch(name) or not files.exists():
-        raise not_found(name)
+        raise _not_found(name)
     return files
 
 
-def not_found(name: str) -> NotFoundError:
-    """The error for a key that does not exist."""
+def _not_found(name: str) -> NotFoundError:
     return NotFoundError(
         "virtual_not_found",
         f"there is no virtual key {name!r}",
@@ -275,7 +278,7 @@ def _about(files: KeyFiles) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         if not files.exists():
-            raise not_found(files.name) from error
+            raise _not_found(files.name) from error
         raise unreadable(files.settings_path, "is missing").about(f"virtual:{files.name}") from error
     except StoreError as error:
         raise error.about(f"virtual:{files.name}") from error.__cause__

@@ -86,7 +86,8 @@ def issue_legacy(context: Context, protocol: int) -> bytes:
     if has_permissions(context.profile, context.quirks):
         return issue(context, protocol, Permission.MC | Permission.GA, None)
     token = context.state.ram.token
-    if token is not None and token.protocol == protocol:
+    # Anything narrower was issued before a quirk made the key an old one.
+    if token is not None and (token.protocol, token.permissions, token.rp_id) == (protocol, _EVERYTHING, None):
         return token.value
     return issue(context, protocol, _EVERYTHING, None)
 

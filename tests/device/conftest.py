@@ -12,7 +12,7 @@ from fido2.ctap import CtapDevice
 from fido2.ctap2 import ClientPin, Ctap2
 
 from keyctl.device import discover, session, virtual_keys
-from keyctl.device.session import Waits
+from keyctl.model import Waits
 from keyctl.store.paths import virtual_keys_folder
 from keyctl.virtual.device import VirtualDevice
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fido2.ctap2 import ClientPin, CredentialManagement, Ctap2
-from fido2.ctap2.pin import PinProtocolV1, PinProtocolV2
 
 from keyctl.virtual import keys
 from keyctl.virtual.clock import Clock
@@ -127,8 +126,3 @@ def make_bench(folder):
         return Bench(folder, name, profile)
 
     return make
-
-
-@pytest.fixture(params=[PinProtocolV1, PinProtocolV2], ids=["one", "two"])
-def protocol(request):
-    return request.param()

@@ -9,7 +9,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from fido2 import cbor
 from fido2.attestation import PackedAttestation
-from fido2.cose import CoseKey
 from fido2.ctap import CtapError
 from fido2.ctap2 import ClientPin, Ctap2
 from fido2.webauthn import AuthenticatorData
@@ -33,7 +32,7 @@ def refused(code):
     return pytest.raises(CtapError, match=f"^CTAP error: 0x{code:02X} ")
 
 
-def public_key(made) -> CoseKey:
+def public_key(made):
     return made.auth_data.credential_data.public_key
 
 
@@ -141,7 +140,8 @@ def test_cred_protect_decides_who_sees_a_credential(bench, level, by_list, by_li
         try:
             bench.get(**how)
         except CtapError as error:
-            assert error.code == ERR.NO_CREDENTIALS
+            if error.code != ERR.NO_CREDENTIALS:
+                raise
             return False
         return True
 

@@ -14,7 +14,6 @@ from fido2.ctap2.pin import PinProtocolV1, PinProtocolV2
 from keyctl.virtual import keys, pin_protocol
 from keyctl.virtual.context import Context
 from keyctl.virtual.profiles import PROFILES
-from keyctl.virtual.state import State
 from keyctl.virtual.tokens import Permission, use_up
 
 ERR = CtapError.ERR
@@ -194,9 +193,7 @@ def test_a_token_is_for_its_permission_only(locked):
     with refused(ERR.PIN_AUTH_INVALID):
         locked.make(pin_uv_param=mac, pin_uv_protocol=2)
     ctap = Ctap2(locked.device)
-    management = CredentialManagement(
-        ctap, locked.pin.protocol, locked.token(PERMISSION.GET_ASSERTION, "example.com")
-    )
+    management = CredentialManagement(ctap, locked.pin.protocol, locked.token(PERMISSION.GET_ASSERTION, "example.com"))
     with refused(ERR.PIN_AUTH_INVALID):
         management.get_metadata()
 
@@ -223,7 +220,7 @@ def test_a_touch_uses_up_the_token(locked):
 
 def test_using_up_leaves_only_the_permission_to_write_large_blobs(locked):
     locked.token(PERMISSION.GET_ASSERTION, "example.com")
-    state: State = locked.device._files.state()
+    state = locked.device._files.state()
     state.ram.token.permissions = Permission.GA | Permission.LBW | Permission.CM
     context = Context(
         profile=PROFILES["full"],

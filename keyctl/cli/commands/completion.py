@@ -11,7 +11,7 @@ PROGRAM_NAMES = ("keyctl", "fido-keyctl")
 
 
 @click.command(name="completion", cls=Command, short_help="Print the completion script for a shell.")
-@click.argument("shell", type=click.Choice(SHELLS))
+@click.argument("shell", type=click.Choice(SHELLS), help="The shell to complete in.")
 @click.pass_context
 def COMMAND(context: click.Context, *, shell: str) -> Outcome:  # noqa: N802  # the name by which the catalogue finds it
     r"""Print the completion script for a shell.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from keyctl.cli.frame import Command, Outcome
+from keyctl.errors import Exit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +54,8 @@ def _play(folder: Path) -> Iterator[Step]:
 
     def step(about: str, command: str, expected: int = 0) -> Step:
         done = _run(about, command, folder, home)
+        if done.exit_status == Exit.INTERRUPTED:
+            raise KeyboardInterrupt
         if done.exit_status != expected:
             # A demonstration that goes on after a failure would show things that are not so.
             raise RuntimeError(f"`{command}` ended with {done.exit_status}: {done.output}")
@@ -111,7 +114,7 @@ def _run(about: str, command: str, folder: Path, home: Path) -> Step:
 
 
 def _text(step: Step) -> str:
-    from keyctl.cli.text import visible
+    from keyctl.core.text import visible
 
     heading = f"\n# {step.about}\n" if step.about else ""
     status = f"\n[exit {step.exit_status}]" if step.exit_status else ""

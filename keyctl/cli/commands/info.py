@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
 import click
@@ -57,9 +58,9 @@ def _text(info: Information) -> str:
         ("can", ", ".join(text for name, text in _OPTIONS.items() if info.options.get(name)) or None),
         ("extensions", ", ".join(info.extensions) or None),
         ("algorithms", ", ".join(_ALGORITHMS.get(number, str(number)) for number in info.algorithms) or None),
-        ("advisories", "\n".join(_advisory(advisory) for advisory in info.advisories) or "none known"),
     ]
-    return tables.pairs(rows)
+    advisories = [_advisory(advisory) for advisory in info.advisories] or ["none known"]
+    return tables.pairs([*rows, *zip(chain(["advisories"], repeat(" ")), advisories, strict=False)])
 
 
 def _pin(pin: PinState | None) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from keyctl.cli.frame import Command, Outcome
-from keyctl.cli.text import visible
+from keyctl.core.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,12 +7,20 @@ from typing import TYPE_CHECKING
 import click
 
 from keyctl.cli.frame import Group, Outcome
+from keyctl.core.text import visible
 
 if TYPE_CHECKING:
     from keyctl.model import Passkey
     from keyctl.operations.passkeys import Deletion, PasskeyList
 
 _ID_HELP = "A passkey's id: all hex digits, or at least the first 8 where no other begins alike."
+
+
+def _text(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """*value*, which a key can only compare or keep if it is Unicode: arguments are bytes of any kind."""
+    if value is not None and any("\ud800" <= character <= "\udfff" for character in value):
+        raise click.BadParameter("The text is not valid UTF-8.")
+    return value
 
 
 @click.group(name="passkeys", cls=Group, short_help="List, show, delete and rename the passkeys on a key.")
@@ -53,8 +61,12 @@ def show(context: click.Context, *, passkey_id: str) -> Outcome:
 
 @COMMAND.command(name="delete", short_help="Delete passkeys by id, or all of a site.")
 @click.argument("passkey_ids", metavar="[ID]...", nargs=-1, help=_ID_HELP)
-@click.option("--rp", metavar="RP", help="All passkeys of this site (its whole RP id, for instance example.com).")
-@click.option("--user", metavar="NAME", help="With --rp: only those of this user name (the whole name).")
+@click.option(
+    "--rp", metavar="RP", callback=_text, help="All passkeys of this site (its whole RP id, for instance example.com)."
+)
+@click.option(
+    "--user", metavar="NAME", callback=_text, help="With --rp: only those of this user name (the whole name)."
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Show what would be deleted, delete nothing.")
 @click.pass_context
@@ -81,8 +93,10 @@ def delete(
 
 @COMMAND.command(name="rename", short_help="Change the names that a passkey shows.")
 @click.argument("passkey_id", metavar="ID", help=_ID_HELP)
-@click.option("--user-name", metavar="NAME", help="The user name; the site itself goes by another, hidden id.")
-@click.option("--display-name", metavar="NAME", help="The name for people.")
+@click.option(
+    "--user-name", metavar="NAME", callback=_text, help="The user name; the site itself goes by another, hidden id."
+)
+@click.option("--display-name", metavar="NAME", callback=_text, help="The name for people.")
 @click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
 @click.pass_context
 def rename(
@@ -170,7 +184,7 @@ def _deletion(result: Deletion, *, dry_run: bool) -> str:
     from keyctl.core import passkey_ids
 
     if not result.matched:
-        return f"no passkey on {result.key.label} fits; nothing was deleted"
+        return f"no passkey on {visible(result.key.label)} fits; nothing was deleted"
     word, passkeys = ("would be deleted", result.matched) if dry_run else ("deleted", result.deleted)
     lines = [f"{word}: {passkey_ids.describe(passkey)}" for passkey in passkeys]
     lines += [f"not confirmed: {passkey_ids.describe(passkey)}" for passkey in result.failed]

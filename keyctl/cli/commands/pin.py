@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from keyctl.cli.frame import Group, Outcome
+from keyctl.core.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,4 +67,4 @@ def _outcome(context: click.Context, operation: Callable[..., KeyChange], done: 
         result = operation(session, circumstances)
     dry_run = context.params.get("dry_run", False)
     said = "nothing was changed: this was a dry run" if dry_run else f"{result.key.label} {done}"
-    return Outcome(data=result, text=lambda: said)
+    return Outcome(data=result, text=lambda: visible(said))

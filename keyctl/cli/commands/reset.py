@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from keyctl.cli.frame import Command, Outcome
+from keyctl.core.text import visible
 
 
 @click.command(name="reset", cls=Command, short_help="Erase a key: all passkeys, registrations and the PIN.")
@@ -22,4 +23,4 @@ def COMMAND(context: click.Context, *, confirm: str | None, dry_run: bool) -> Ou
 
     change = resetting.reset(app.circumstances(context, confirm=confirm), dry_run=dry_run)
     what = "was erased" if change.changed else "would be erased; nothing was changed"
-    return Outcome(data=change, text=lambda: f"{change.key.label} {what}")
+    return Outcome(data=change, text=lambda: visible(f"{change.key.label} {what}"))

@@ -27,7 +27,13 @@ def COMMAND() -> None:  # noqa: N802  # as in the catalogue
 
 @COMMAND.command(name="new", short_help="Make a virtual key, plugged in and touched at once.")
 @_NAME
-@click.option("--profile", default="full", show_default=True, help="Which kind of key it imitates; see `profiles`.")
+@click.option(
+    "--profile",
+    default="full",
+    show_default=True,
+    metavar="PROFILE",
+    help="Which kind of key it imitates; `virtual profiles` lists them.",
+)
 @_DRY_RUN
 @click.pass_context
 def new(context: click.Context, *, name: str, profile: str, dry_run: bool) -> Outcome:
@@ -116,12 +122,15 @@ def configure(context: click.Context, *, name: str, settings: tuple[str, ...], d
     """Set how a virtual key behaves: all settings or none.
 
     \b
-    touch=now|after:SECONDS|never|refused  whether and when somebody touches it
-    delay-ms=N       wait N milliseconds before every answer
-    counter=N        the signature counter
-    quirk=QUIRK      misbehave as some real firmware does; may be repeated; quirk=none: no more
-    fault=N:CODE     the Nth command from now fails once with the CTAP status CODE, or
-                     pulled, pulled-after, garbage, silence, busy; fault=none: no more
+    touch=now, touch=after:SECONDS, touch=never, touch=refused
+                  whether and when somebody touches it
+    delay-ms=N    wait N milliseconds before every answer
+    counter=N     the signature counter
+    quirk=QUIRK   misbehave as some real firmware does; may be given more than
+                  once; quirk=none ends it; `virtual profiles` lists them
+    fault=N:CODE  the Nth command from now fails once: with the CTAP status
+                  CODE, or pulled, pulled-after, garbage, silence or busy;
+                  fault=none ends it
     """  # noqa: D301  # Click wants the control character
     from keyctl.cli import app
     from keyctl.operations import virtual_keys
@@ -133,7 +142,12 @@ def configure(context: click.Context, *, name: str, settings: tuple[str, ...], d
 @COMMAND.command(name="attach", short_help="Put a virtual key on a card reader until Ctrl-C.")
 @_NAME
 @click.option("--nfc", is_flag=True, required=True, help="As a contactless card behind vsmartcard's vpcd reader.")
-@click.option("--port", type=click.IntRange(1, 65535), help="The TCP port of vpcd, 35963 unless it is set otherwise.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    metavar="PORT",
+    help="The TCP port of vpcd, 35963 unless it is set otherwise.",
+)
 @click.pass_context
 def attach(context: click.Context, *, name: str, nfc: bool, port: int | None) -> Outcome:  # noqa: ARG001  # one bus so far
     """Put a virtual key on a card reader until Ctrl-C.

@@ -1,4 +1,4 @@
-"""Making hostile text harmless before it reaches a terminal."""
+"""Making hostile text harmless before it is put into a sentence or reaches a terminal."""
 
 from __future__ import annotations
 
