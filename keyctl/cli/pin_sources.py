@@ -79,7 +79,7 @@ class _Command:
             self._words = shlex.split(command)
         except ValueError as error:
             raise UsageError("usage", f"--pin-command: {str(error).lower()}", "check the quotes") from error
-        if not self._words:
+        if not self._words or not self._words[0]:
             raise UsageError("usage", "--pin-command is empty", "give a program and its arguments")
 
     def __call__(self, request: PinRequest) -> str:

@@ -172,18 +172,19 @@ def _hidden(prompt: str, request: PinRequest) -> str:
 
     try:
         typed = getpass.getpass(visible(prompt))
-    except (EOFError, KeyboardInterrupt) as error:
+    except (EOFError, KeyboardInterrupt, UnicodeDecodeError) as error:
+        # The prompt is still at the end of its line.
         say("")
-        if isinstance(error, KeyboardInterrupt):
-            raise
-        raise _declined() from error
-    except UnicodeDecodeError as error:
-        raise PinError(
-            "pin_policy",
-            "what was typed is not in the character set of the terminal",
-            "nothing was sent to the key; see `locale`",
-            key=request.key,
-        ) from error
+        if isinstance(error, EOFError):
+            raise _declined() from error
+        if isinstance(error, UnicodeDecodeError):
+            raise PinError(
+                "pin_policy",
+                "what was typed is not in the character set of the terminal",
+                "nothing was sent to the key; see `locale`",
+                key=request.key,
+            ) from error
+        raise
     if not typed:
         raise PinError(
             "pin_required", f"no PIN was typed for {request.key}", "nothing was sent to the key", key=request.key

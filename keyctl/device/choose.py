@@ -81,18 +81,22 @@ def choose(discovery: Discovery, wanted: str | None) -> Found:
 
 def _unnamed(discovery: Discovery) -> list[Found]:
     usb = [found for found in discovery.found if found.transport is Transport.USB]
-    virtual = [found for found in discovery.found if found.transport is Transport.VIRTUAL]
-    on_reader: list[Found] = []
+    physical: list[Found] = []
+    virtual: list[Found] = []
     unknown: list[Found] = []
     for found in discovery.found:
-        if found.transport in {Transport.NFC, Transport.CONTACT} and not _is_own_reader(found, usb):
+        if found.transport is Transport.USB:
+            physical.append(found)
+        elif found.transport is Transport.VIRTUAL:
+            virtual.append(found)
+        elif not _is_own_reader(found, usb):
             key, error = _probed(found)
             if error is None:
-                (virtual if key.virtual else on_reader).append(found)
+                (virtual if key.virtual else physical).append(found)
             elif error.code != "no_card":
                 unknown.append(found)
     # A reader that cannot be asked is the answer only where there is no better one: opening it then says why.
-    return usb + on_reader or virtual or unknown
+    return physical or virtual or unknown
 
 
 def _is_own_reader(found: Found, usb: list[Found]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +17,7 @@ _SLICE_S = 0.1
 
 
 class Work(Generic[_T]):
-    """A call on a thread of its own, whose news the starting thread waits for.
+    """A call on a thread of its own, once started, whose news the starting thread waits for.
 
     The thread is a daemon: if the call never returns, the program can end all the same.
 
@@ -32,7 +32,11 @@ class Work(Generic[_T]):
         self._result: _T
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> Self:
+        """Start the call; returns itself."""
         self._thread.start()
+        return self
 
     def _run(self) -> None:
         try:
@@ -84,7 +88,7 @@ def bounded(call: Callable[[], _T], seconds: float) -> _T:
     Raises:
         TimeoutError: It was not over by then; it goes on in the background.
     """
-    work = Work(lambda _: call())
+    work = Work(lambda _: call()).start()
     if not work.over(time.monotonic() + seconds):
         raise TimeoutError
     return work.result()

@@ -116,7 +116,7 @@ class GuardedDevice(CtapDevice):
                 stuck.join()
             self._device.close()
 
-        closing = Work(close)
+        closing = Work(close).start()
         if stuck is None:
             # How it ends does not matter: a key that was pulled has nothing left to close.
             closing.over(time.monotonic() + CANCEL_S)
@@ -165,6 +165,8 @@ class GuardedDevice(CtapDevice):
         touch_deadline: float | None = None
         touch_wanted = False
         try:
+            # In here, so that an interruption from now on takes the command back.
+            work.start()
             while True:
                 try:
                     news = work.next(deadline)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -75,7 +77,10 @@ def _open_usb(found: Found) -> CtapDevice:
     else:
         from fido2 import hid
 
-        descriptor = hid.get_descriptor(found.path)
+        # Listed again, because the library's paths are bytes on some systems and text on others.
+        descriptor = next((entry for entry in hid.list_descriptors() if os.fsdecode(entry.path) == found.path), None)
+        if descriptor is None:
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
         reports = hid.open_connection(descriptor)
         report_size = descriptor.report_size_out
     try:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from fido2.ctap import CtapError
 
-from keyctl.core import catalogue
 from keyctl.device import answers, errors
 from keyctl.device.commands import CAPABILITY_CBOR, Ctap, Hid, PinStep
 from keyctl.device.exchange import Exchange
 from keyctl.device.guard import GuardedDevice
+from keyctl.device.identity import YUBICO_VENDOR_ID, key_from
 from keyctl.device.opening import open_device
 from keyctl.errors import KeyctlError, PinError, UnsupportedError
-from keyctl.model import Access, Key, Transport
+from keyctl.model import Access, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -25,17 +25,8 @@ if TYPE_CHECKING:
     from keyctl.device.discover import Found
     from keyctl.device.passkeys import PasskeyCommands
     from keyctl.device.pins import CheckedCtap2, PinCommands
-    from keyctl.model import KeyInfo, Listing, Passkey, PasskeyCount, PinRetries, Waits
+    from keyctl.model import Key, KeyInfo, Listing, Passkey, PasskeyCount, PinRetries, Waits
 
-_YUBICO_VENDOR_ID = 0x1050
-#: How the names of Yubico's models begin.
-_YUBICO_MODELS = (
-    "YubiKey ",
-    "Security Key by Yubico",
-    "Security Key NFC by Yubico",
-    "Security Key Series with NFC",
-    "Enterprise Security Key Series with NFC",
-)
 _PIN_PROTOCOLS = (2, 1)
 _ACCESS = {"access_denied": Access.DENIED, "key_busy": Access.BUSY, "reader_busy": Access.BUSY}
 
@@ -79,12 +70,12 @@ def probe(found: Found, home: Path, waits: Waits) -> tuple[Key, KeyctlError | No
         The key, with what could be found out, and why that is not all, or None.
     """
     if found.access is Access.DENIED:
-        return _key(found, None, access=Access.DENIED), errors.denied(found.selector)
+        return key_from(found, None, access=Access.DENIED), errors.denied(found.selector)
     try:
         with connect(found, home, waits, lambda _label, _seconds: None) as session:
             return session.key, None
     except KeyctlError as error:
-        return _key(found, None, access=_ACCESS.get(error.code)), error.about(found.selector)
+        return key_from(found, None, access=_ACCESS.get(error.code)), error.about(found.selector)
 
 
 class Session:
@@ -112,7 +103,7 @@ class Session:
         #: What getInfo said; kept up to date by what is done here.
         self.info: KeyInfo = self._read_info()
         self._exchange.max_message_bytes = self.info.limits.max_message_size
-        self.key: Key = _key(found, self.info, access=Access.OK, version=device_version, serial=self._serial(found))
+        self.key: Key = key_from(found, self.info, access=Access.OK, version=device_version, serial=self._serial(found))
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -288,7 +279,7 @@ class Session:
             return answers.key_info_from_ctap(self._exchange.send(Ctap.GET_INFO), self._label)
 
     def _serial(self, found: Found) -> str | None:
-        if found.transport is not Transport.USB or found.vendor_id != _YUBICO_VENDOR_ID:
+        if found.transport is not Transport.USB or found.vendor_id != YUBICO_VENDOR_ID:
             return found.serial
         try:
             config = self._device.call(Hid.YUBIKEY_CONFIG, b"\0")
@@ -386,43 +377,3 @@ class Session:
         return UnsupportedError(
             "unsupported", f"{self._label} {what}", "`keyctl info` shows what it can do", key=self._label
         )
-
-
-def _key(
-    found: Found,
-    info: KeyInfo | None,
-    *,
-    access: Access | None,
-    version: tuple[int, ...] | None = None,
-    serial: str | None = None,
-) -> Key:
-    from keyctl.virtual.identity import VIRTUAL_AAGUIDS
-
-    aaguid = info.aaguid if info else b""
-    model = catalogue.model_name(aaguid) if any(aaguid) else None
-    return Key(
-        connected=True,
-        selector=found.selector,
-        transport=found.transport,
-        path=found.path,
-        paths=(found.path,),
-        access=access,
-        product=found.product,
-        model=model,
-        aaguid=catalogue.aaguid_text(aaguid) if any(aaguid) else None,
-        serial=serial or found.serial,
-        firmware=_firmware(found, info, model, version) if info else None,
-        virtual=found.transport is Transport.VIRTUAL or aaguid in VIRTUAL_AAGUIDS,
-    )
-
-
-def _firmware(found: Found, info: KeyInfo, model: str | None, version: tuple[int, ...] | None) -> str | None:
-    """The version as a person knows it; getInfo's number means something else with every vendor."""
-    if version and any(version):
-        return ".".join(str(part) for part in version)
-    number = info.firmware_version
-    if number is None:
-        return None
-    if found.vendor_id == _YUBICO_VENDOR_ID or (model or "").startswith(_YUBICO_MODELS):
-        return f"{number >> 16}.{number >> 8 & 0xFF}.{number & 0xFF}"
-    return str(number)

@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import stat
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -154,7 +155,7 @@ def _unwritable(path: Path, error: OSError) -> StoreError:
 
 def _sync_folder(folder: Path) -> None:
     """Make the rename itself durable; only POSIX systems open folders."""
-    if os.name != "posix":
+    if sys.platform == "win32":
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -165,14 +166,14 @@ def _sync_folder(folder: Path) -> None:
 
 def _try_lock(descriptor: int) -> bool:
     try:
-        if os.name == "posix":
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
             import fcntl
 
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        else:
-            import msvcrt
-
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]  # exists on Windows only
     except OSError:
         return False
     return True

@@ -2,14 +2,15 @@
 
 ``NAME.json`` is the key's memory and changes only while ``NAME.lock`` is held, which is for one CTAP command.
 ``NAME.settings.json`` is what people set on it; it changes while the folder's own lock is held, for a moment, so that
-a key that waits for a touch can be told to be touched. Both are replaced as a whole and can be read at any time.
+a key that waits for a touch can be told to be touched. Both are replaced as a whole and can be read at any time. Who
+needs both locks takes the key's first.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from keyctl.store.files import lock, make_private_folder, read_json, remove, write_json
 from keyctl.virtual.settings import settings_from_json
@@ -27,35 +28,43 @@ SETTINGS_SUFFIX = ".settings.json"
 #: Seconds to wait for a lock that is only ever held for a moment.
 SHORT_WAIT_S = 5.0
 
+_T = TypeVar("_T")
 _Stamp = tuple[int, int, int, int]
 
 
-class _Cached:
+class _Cached(Generic[_T]):
     """A JSON file that is read again only when it was replaced."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, parse: Callable[[Path, dict[str, Any]], _T]) -> None:
         self.path = path
+        self._parse = parse
         self._stamp: _Stamp | None = None
+        self._value: _T | None = None
 
     def _look(self) -> _Stamp:
         status = self.path.lstat()
         return status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size
 
-    def fresh_content(self) -> dict[str, Any] | None:
-        """The content, or None when it is still what was read or written last; FileNotFoundError when it is gone."""
+    def read(self) -> _T:
+        """What the file holds now; FileNotFoundError when it is gone."""
+        # Looked at before reading, so that a change in between makes the next look read again; noted after parsing,
+        # so that a damaged file stays an error.
         stamp = self._look()
-        if stamp == self._stamp:
-            return None
-        # Stamped before reading: a change in between makes the next look read again.
-        content = read_json(self.path)
-        self._stamp = stamp
-        return content
+        if self._value is None or stamp != self._stamp:
+            self._value = self._parse(self.path, read_json(self.path))
+            self._stamp = stamp
+        return self._value
 
-    def replace(self, content: dict[str, Any], *, durable: bool) -> None:
-        """Write *content*."""
-        self._stamp = None
+    def replace(self, value: _T, content: dict[str, Any], *, durable: bool) -> None:
+        """Write *value*, which is *content* in JSON."""
+        self.forget()
         write_json(self.path, content, durable=durable)
         self._stamp = self._look()
+        self._value = value
+
+    def forget(self) -> None:
+        """Read the file next time in any case."""
+        self._value = None
 
 
 class KeyFiles:
@@ -70,11 +79,9 @@ class KeyFiles:
         self.name = name
         self.lock_path = folder / f"{name}.lock"
         self.attached_path = folder / f"{name}.attached"
-        self._state_file = _Cached(folder / f"{name}{STATE_SUFFIX}")
+        self._state_file = _Cached(folder / f"{name}{STATE_SUFFIX}", state_from_json)
         self.settings_path = folder / f"{name}{SETTINGS_SUFFIX}"
-        self._settings_file = _Cached(self.settings_path)
-        self._state: State | None = None
-        self._settings: Settings | None = None
+        self._settings_file = _Cached(self.settings_path, settings_from_json)
 
     def exists(self) -> bool:
         """Whether there is such a key: its memory decides."""
@@ -82,11 +89,7 @@ class KeyFiles:
 
     def settings(self) -> Settings:
         """The settings of now."""
-        content = self._settings_file.fresh_content()
-        if content is not None:
-            self._settings = settings_from_json(self.settings_path, content)
-        assert self._settings is not None
-        return self._settings
+        return self._settings_file.read()
 
     def change_settings(self, change: Callable[[Settings], Settings]) -> Settings:
         """Replace the settings by what *change* makes of them; nothing is written when that is the same.
@@ -104,8 +107,7 @@ class KeyFiles:
 
     def write_settings(self, settings: Settings) -> None:
         """Replace the settings; the caller holds the folder."""
-        self._settings_file.replace(settings.to_json(), durable=False)
-        self._settings = settings
+        self._settings_file.replace(settings, settings.to_json(), durable=False)
 
     @contextlib.contextmanager
     def folder_locked(self) -> Iterator[None]:
@@ -120,23 +122,19 @@ class KeyFiles:
 
         The object is shared: whoever changes it calls :meth:`write_state` or :meth:`forget`.
         """
-        content = self._state_file.fresh_content()
-        if content is not None:
-            self._state = state_from_json(self._state_file.path, content)
-        assert self._state is not None
+        state = self._state_file.read()
         boot = self.settings().boot
-        if self._state.ram.boot != boot:
-            self._state.ram = Ram(boot=boot)
-        return self._state
+        if state.ram.boot != boot:
+            state.ram = Ram(boot=boot)
+        return state
 
     def write_state(self, state: State, *, durable: bool) -> None:
         """Replace the key's memory; the caller holds the key's lock, or the folder for a new key."""
-        self._state_file.replace(state.to_json(), durable=durable)
-        self._state = state
+        self._state_file.replace(state, state.to_json(), durable=durable)
 
     def forget(self) -> None:
         """Drop what is cached, because the object given out was changed and not written."""
-        self._state_file = _Cached(self._state_file.path)
+        self._state_file.forget()
 
     def create(self, state: State, settings: Settings) -> None:
         """Write a new key; the caller holds the folder."""

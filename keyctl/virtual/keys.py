@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-#: Names ending in .settings are left out because of the files NAME.settings.json.
-NAME_PATTERN = re.compile(r"(?!.*\.settings\Z)[A-Za-z0-9][A-Za-z0-9._-]{0,31}", re.IGNORECASE)
+#: What names match as a whole. Those ending in .settings are left out because of the files NAME.settings.json.
+NAME_PATTERN = re.compile(r"(?!.*\.settings\Z)[a-z0-9][a-z0-9._-]{0,31}", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +159,8 @@ def remove(folder: Path, name: str) -> None:
         with contextlib.suppress(FileNotFoundError, StoreError):
             # Ends a wait for a touch; what is damaged has nobody waiting.
             files.change_settings(lambda settings: replace(settings, plugged=False))
-        with files.folder_locked(), lock(files.lock_path, SHORT_WAIT_S):
+        # In this order, as commands do it: the key's lock first, the folder's inside.
+        with lock(files.lock_path, SHORT_WAIT_S), files.folder_locked():
             files.delete()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from keyctl.errors import Details, StoreError
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
 
 #: The order of the curve P-256 (SEC 2, section 2.4.2).
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+_MAX_SECONDS = 2**53
 
 
 class Record:
@@ -75,9 +75,10 @@ class Record:
         return value
 
     def seconds(self, name: str) -> float:
-        """A finite number of seconds."""
+        """A number of seconds, exact enough to count with."""
         value = self._take(name)
-        if type(value) not in {int, float} or not math.isfinite(value):
+        # Written so that not-a-number fails too, and before float() meets an integer that it cannot hold.
+        if type(value) not in {int, float} or not -_MAX_SECONDS < value < _MAX_SECONDS:
             raise self.bad(f"has a bad {name}")
         return float(value)
 

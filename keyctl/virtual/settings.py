@@ -63,9 +63,7 @@ class Settings:
 
     @property
     def touch_delay_s(self) -> float | None:
-        """Seconds until the touch, or None when it never comes."""
-        if self.touch == "now":
-            return 0.0
+        """Seconds until a touch that comes late, or None for every other kind."""
         return float(self.touch.removeprefix("after:")) if self.touch.startswith("after:") else None
 
     def to_json(self) -> dict[str, Any]:

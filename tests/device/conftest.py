@@ -122,10 +122,10 @@ class ScriptedDevice(CtapDevice):
 
     def call(
         self,
-        cmd: int,
+        cmd: int,  # noqa: ARG002  # the interface
         data: bytes = b"",
-        event: Event | None = None,
-        on_keepalive: Callable[[Any], None] | None = None,
+        event: Event | None = None,  # noqa: ARG002  # as above
+        on_keepalive: Callable[[Any], None] | None = None,  # noqa: ARG002  # as above
     ) -> bytes:
         self.requests.append(data)
         return self._answer(data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from fido2 import cbor
@@ -17,6 +17,9 @@ from keyctl.device import answers
 from keyctl.device.exchange import Exchange
 from keyctl.errors import KeyctlError, UnreachableError
 from keyctl.model import KeyInfo, Protection, Purpose
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "wire_get_info.json").read_text())["answers"]
 SITE = answers.Site(rp_id_hash=sha256(b"example.org").digest(), rp_id="example.org")
@@ -69,18 +72,24 @@ def test_any_answer_gives_information_or_nonsense(content: bytes) -> None:
     check_any(content)
 
 
+def only_nonsense(parse: Callable[[], Any]) -> Any:
+    """What *parse* returns, or None when it says that the answer is nonsense."""
+    try:
+        return parse()
+    except KeyctlError as error:
+        if error.code != "key_nonsense":
+            raise
+        return None
+
+
 def check_any(content: bytes) -> None:
     class Wire:
-        capabilities = 4
-
-        def call(self, cmd: int, data: bytes) -> bytes:
+        @staticmethod
+        def call(*_: Any) -> bytes:
             return b"\0" + content
 
-    try:
-        info = answers.key_info_from_ctap(Exchange(Wire(), "blue").send(4), "blue")  # type: ignore[arg-type]
-    except UnreachableError as error:
-        assert error.code == "key_nonsense"
-    else:
+    info = only_nonsense(lambda: answers.key_info_from_ctap(Exchange(Wire(), "blue").send(4), "blue"))
+    if info is not None:
         assert len(info.aaguid) == 16
         assert 4 <= info.min_pin_length <= info.max_pin_length <= 63
         assert all(isinstance(name, str) for name in info.versions)
@@ -186,7 +195,16 @@ def test_a_passkey_is_read_whole() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [(6, None), (6, []), (6, {"id": 1, "name": 2, "displayName": b""}), (8, []), (8, {3: "x"}), (0x0A, "x"), (0x0A, 9), (0x0A, True)],
+    [
+        (6, None),
+        (6, []),
+        (6, {"id": 1, "name": 2, "displayName": b""}),
+        (8, []),
+        (8, {3: "x"}),
+        (0x0A, "x"),
+        (0x0A, 9),
+        (0x0A, True),
+    ],
 )
 def test_a_passkey_with_malformed_trimmings_is_still_shown(field: int, value: Any) -> None:
     passkey = answers.passkey_from_ctap({7: {"id": b"c"}, field: value}, SITE, "blue", has_large_blobs=False)
@@ -202,7 +220,9 @@ def test_a_passkey_without_an_id_is_nonsense(descriptor: Any) -> None:
 
 
 def test_an_empty_name_is_no_name() -> None:
-    passkey = answers.passkey_from_ctap({6: {"name": "", "displayName": ""}, 7: {"id": b"c"}}, SITE, "blue", has_large_blobs=False)
+    passkey = answers.passkey_from_ctap(
+        {6: {"name": "", "displayName": ""}, 7: {"id": b"c"}}, SITE, "blue", has_large_blobs=False
+    )
     assert (passkey.user_name, passkey.display_name) == (None, None)
 
 
@@ -266,10 +286,7 @@ def test_any_entry_of_a_listing_is_a_passkey_or_nonsense(answer: dict[int, Any])
         lambda: answers.pin_retries_from_ctap(answer, "blue"),
         lambda: answers.uv_retries_from_ctap(answer, "blue"),
     ):
-        try:
-            parse()
-        except KeyctlError as error:
-            assert error.code == "key_nonsense"
+        only_nonsense(parse)
 
 
 def test_cbor_of_the_tests_is_that_of_the_library() -> None:

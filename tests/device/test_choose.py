@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +18,7 @@ from keyctl.store.paths import virtual_keys_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 USB = Found(transport=Transport.USB, path="/dev/hidraw3", product="Yubico YubiKey OTP+FIDO+CCID", serial="A1")
 SECOND = Found(transport=Transport.USB, path="/dev/hidraw7", serial="A2")

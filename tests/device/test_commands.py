@@ -36,7 +36,9 @@ def test_no_pin_command_counts_as_a_read(step: int, name: str, read: bool) -> No
 
 
 @pytest.mark.parametrize("byte", [0x0A, 0x41])
-@pytest.mark.parametrize(("step", "read"), [(1, True), (2, True), (3, True), (4, True), (5, True), (6, False), (7, False), (8, False)])
+@pytest.mark.parametrize(
+    ("step", "read"), [(1, True), (2, True), (3, True), (4, True), (5, True), (6, False), (7, False), (8, False)]
+)
 def test_deleting_and_renaming_do_not_count_as_reads(byte: int, step: int, read: bool) -> None:
     command = describe(CBOR, bytes([byte]) + cbor.encode({1: step, 3: 2, 4: bytes(16)}))
     assert command.name.startswith("credentialManagement ")

@@ -116,7 +116,16 @@ def test_failures_of_the_operating_system_have_their_codes(number: int | None, c
 
 @pytest.mark.parametrize(
     "error",
-    [KeyError(1), IndexError(), ValueError(), TypeError(), struct.error(), RecursionError(), AttributeError(), OverflowError()],
+    [
+        KeyError(1),
+        IndexError(),
+        ValueError(),
+        TypeError(),
+        struct.error(),
+        RecursionError(),
+        AttributeError(),
+        OverflowError(),
+    ],
     ids=lambda error: type(error).__name__,
 )
 def test_what_hostile_answers_raise_becomes_nonsense(error: Exception) -> None:

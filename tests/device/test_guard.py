@@ -33,7 +33,13 @@ class Key:
         self.calls = 0
         self.closed = threading.Event()
 
-    def call(self, cmd: int, data: bytes, event: threading.Event, on_keepalive: Callable[[STATUS], None]) -> bytes:
+    def call(
+        self,
+        _cmd: int,
+        _data: bytes,
+        event: threading.Event,
+        on_keepalive: Callable[[STATUS], None],
+    ) -> bytes:
         self.calls += 1
         return self._behave(event, on_keepalive)
 
@@ -56,7 +62,7 @@ def test_an_answer_is_passed_on_and_counted() -> None:
 
 def test_a_silent_key_is_given_up_and_not_spoken_to_again() -> None:
     release = threading.Event()
-    key = Key(lambda *_: b"" if release.wait(5) else b"")
+    key = Key(lambda *_: bytes([release.wait(5)]))
     guard = guarded(key, answer_s=0.05)
     for _ in range(2):
         with pytest.raises(UnreachableError) as caught:

@@ -13,9 +13,8 @@ from keyctl.device import session
 from keyctl.device.discover import Found
 from keyctl.device.guard import GuardedDevice
 from keyctl.device.session import Session
-from keyctl.model import Waits
 from keyctl.errors import KeyctlError, NotFoundError, PinError, TouchError, UnreachableError, UnsupportedError
-from keyctl.model import Access, Transport
+from keyctl.model import Access, Transport, Waits
 from keyctl.virtual.device import VirtualDevice
 
 if TYPE_CHECKING:
@@ -465,7 +464,9 @@ def test_an_unplugged_virtual_key_is_a_removed_key(bench: Bench) -> None:
     found = bench.found()
     bench.set("fault=1:pulled")
     failing(bench.open)
-    assert failing(session.connect, found, bench.home, Waits(touch_s=0, plug_s=0, lock_s=0), print).code == "key_removed"
+    assert (
+        failing(session.connect, found, bench.home, Waits(touch_s=0, plug_s=0, lock_s=0), print).code == "key_removed"
+    )
 
 
 def scripted_session(device: Any, **found: Any) -> Session:
@@ -485,7 +486,9 @@ def test_a_u2f_key_is_known_as_one_and_can_do_nothing_else(scripted: Any) -> Non
 
 def info_of(**fields: Any) -> bytes:
     numbers = {"firmware": 0x0E, "aaguid": 3}
-    return b"\0" + cbor.encode({1: ["FIDO_2_0"], 3: bytes(16)} | {numbers[name]: value for name, value in fields.items()})
+    return b"\0" + cbor.encode(
+        {1: ["FIDO_2_0"], 3: bytes(16)} | {numbers[name]: value for name, value in fields.items()}
+    )
 
 
 def test_the_firmware_of_a_yubikey_is_a_dotted_version(scripted: Any) -> None:
@@ -519,7 +522,13 @@ def test_an_answer_that_makes_no_sense_ends_the_connection(scripted: Any, minima
 
 def test_a_key_that_wants_a_new_pin_gets_no_other_command(scripted: Any) -> None:
     info = b"\0" + cbor.encode(
-        {1: ["FIDO_2_1"], 3: bytes(16), 4: {"clientPin": True, "credMgmt": True, "pinUvAuthToken": True}, 6: [2], 12: True}
+        {
+            1: ["FIDO_2_1"],
+            3: bytes(16),
+            4: {"clientPin": True, "credMgmt": True, "pinUvAuthToken": True},
+            6: [2],
+            12: True,
+        }
     )
     key = scripted(lambda _: info)
     opened = scripted_session(key)
@@ -529,7 +538,16 @@ def test_a_key_that_wants_a_new_pin_gets_no_other_command(scripted: Any) -> None
     assert len(key.requests) == 1
 
 
-@pytest.mark.parametrize("agreement", [b"", cbor.encode({}), cbor.encode({1: 5}), cbor.encode({1: {-2: b"x", -3: b"y"}}), cbor.encode({1: {1: 2, 3: -25, -1: 1, -2: bytes(32), -3: bytes(32)}})])
+@pytest.mark.parametrize(
+    "agreement",
+    [
+        b"",
+        cbor.encode({}),
+        cbor.encode({1: 5}),
+        cbor.encode({1: {-2: b"x", -3: b"y"}}),
+        cbor.encode({1: {1: 2, 3: -25, -1: 1, -2: bytes(32), -3: bytes(32)}}),
+    ],
+)
 def test_a_key_agreement_that_makes_no_sense_costs_no_pin(scripted: Any, agreement: bytes) -> None:
     info = cbor.encode({1: ["FIDO_2_0"], 3: bytes(16), 4: {"clientPin": True}, 6: [1]})
     key = scripted(lambda data: b"\0" + (info if data == b"\x04" else agreement))

@@ -400,6 +400,30 @@ def test_two_processes_see_each_others_changes(bench):
     assert (info.remaining_disc_creds, info.options["clientPin"]) == (127, True)
 
 
+def test_two_at_once_lose_no_count(bench):
+    """Both try again when the key is busy; every assertion of either counts once."""
+    bench.make()
+    counters = []
+
+    def assert_often() -> None:
+        ctap = None
+        while len(counters) < 40:
+            try:
+                ctap = ctap or Ctap2(VirtualDevice(bench.folder, bench.name))
+                counters.append(ctap.get_assertion("example.com", bytes(32)).auth_data.counter)
+            except CtapError as error:
+                if error.code != ERR.CHANNEL_BUSY:
+                    raise
+
+    threads = [threading.Thread(target=assert_often) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(counters) == list(range(2, 2 + len(counters)))
+    assert keys.get(bench.folder, bench.name).counter == 1 + len(counters)
+
+
 def test_a_command_that_cannot_be_written_leaves_the_old_state(bench, monkeypatch):
     """Crash safety: the write fails between the temporary file and its renaming."""
     bench.make()
@@ -416,6 +440,17 @@ def test_a_command_that_cannot_be_written_leaves_the_old_state(bench, monkeypatc
     assert sorted(path.suffix for path in bench.folder.iterdir() if path.name.startswith(".blue")) == []
     assert bench.ctap.get_info().remaining_disc_creds == 127
     assert bench.get().number_of_credentials is None
+
+
+def test_a_file_damaged_while_the_key_is_open_is_never_overwritten(bench):
+    bench.make()
+    path = bench.folder / "blue.json"
+    damaged = path.read_text().replace('"pin_retries": 8', '"pin_retries": 9')
+    path.write_text(damaged)
+    for _ in range(2):
+        with pytest.raises(StoreError, match="bad pin_retries"):
+            bench.get()
+    assert path.read_text() == damaged
 
 
 @pytest.mark.parametrize("moment", ["open", "write", "fsync", "replace"])

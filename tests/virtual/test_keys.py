@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
 import subprocess
 import sys
+import threading
 
 import pytest
 from hypothesis import given
@@ -21,7 +23,23 @@ from keyctl.virtual.settings import FAULT_WORDS, Settings, change, settings_from
 from keyctl.virtual.state import new_state, state_from_json
 
 GOOD_NAMES = ["a", "0", "blue-5c", "A.b_c-d", "x" * 32, "settings", "a.json", "a.lock"]
-BAD_NAMES = ["", "x" * 33, "-a", ".a", "_a", "a/b", "../a", "a b", "ä", "a\n", "a.settings", "A.SETTINGS", "a\0"]
+BAD_NAMES = [
+    "",
+    "x" * 33,
+    "-a",
+    ".a",
+    "_a",
+    "a/b",
+    "../a",
+    "a b",
+    "ä",
+    "a\n",
+    "a.settings",
+    "A.SETTINGS",
+    "a\0",
+    "\u017f",
+    "\u212a",
+]
 
 
 def test_a_new_key_is_plugged_and_touched(folder):
@@ -241,14 +259,15 @@ def test_every_quirk_has_a_description():
     assert all(text and "\n" not in text for text in [*QUIRKS.values(), *FAULT_WORDS.values()])
 
 
-def test_the_counter_waits_for_a_command_to_end(folder, monkeypatch):
+def test_the_counter_waits_for_a_command_to_end_and_the_rest_does_not(folder):
     keys.new(folder, "blue", "full")
-    monkeypatch.setattr(keys, "SHORT_WAIT_S", 0.0)
-    with lock(folder / "blue.lock"):
-        with pytest.raises(StoreError) as caught:
-            keys.configure(folder, "blue", ["counter=1"])
-        assert caught.value.code == "store_locked"
-        assert keys.configure(folder, "blue", ["touch=never"]).touch == "never"
+    command = contextlib.ExitStack()
+    command.enter_context(lock(folder / "blue.lock"))
+    assert keys.configure(folder, "blue", ["touch=never"]).touch == "never"
+    end = threading.Timer(0.05, command.close)
+    end.start()
+    assert keys.configure(folder, "blue", ["counter=1"]).counter == 1
+    end.join()
 
 
 def test_a_key_is_attached_while_it_is_held(folder):
@@ -286,6 +305,18 @@ def test_an_attachment_ends_with_its_process(folder):
         process.kill()
     assert (folder / "blue.attached").read_text() == "hid"
     assert keys.get(folder, "blue").attached is None
+
+
+def test_a_pipe_in_place_of_a_file_hangs_nobody(folder):
+    keys.new(folder, "blue", "full")
+    os.mkfifo(folder / "blue.attached")
+    assert keys.get(folder, "blue").attached is None
+    with pytest.raises(StoreError, match="not a plain file"):
+        keys.hold(folder, "blue", "nfc").__enter__()
+    (folder / "blue.settings.json").unlink()
+    os.mkfifo(folder / "blue.settings.json")
+    with pytest.raises(StoreError):
+        keys.get(folder, "blue")
 
 
 # Hostile files
@@ -352,7 +383,13 @@ FULL_STATE = {
 }
 PLACES = list(paths_in(FULL_STATE))[1:]
 ANY_JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just("\ud800"),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.just(10**400)
+    | st.floats()
+    | st.text(max_size=5)
+    | st.just("\ud800"),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=5,
 )
@@ -382,6 +419,36 @@ def test_a_damaged_state_is_a_store_error_or_a_state(tmp_path_factory, place, va
 
 def test_the_sample_state_is_accepted(tmp_path):
     assert state_from_json(tmp_path, FULL_STATE).to_json() == FULL_STATE
+
+
+@pytest.mark.parametrize(
+    "change_one",
+    [
+        {"touch": "later"},
+        {"touch": 5},
+        {"quirks": ["odd"]},
+        {"quirks": [5]},
+        {"quirks": "no-touch"},
+        {"faults": ["1:odd"]},
+        {"plugged": 1},
+        {"boot": "zz"},
+        {"boot": "00"},
+        {"boot": None},
+        {"powered_at": True},
+        {"powered_at": "now"},
+        {"delay_ms": 600001},
+        {"delay_ms": True},
+        {"schema": 0},
+        {"schema": "1"},
+    ],
+)
+def test_settings_are_checked_field_by_field(folder, change_one):
+    keys.new(folder, "blue", "full")
+    path = folder / "blue.settings.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change_one}))
+    with pytest.raises(StoreError) as caught:
+        keys.get(folder, "blue")
+    assert (caught.value.code, caught.value.key) == ("store_unreadable", "virtual:blue")
 
 
 @given(st.dictionaries(st.sampled_from([*Settings(boot=bytes(8), powered_at=0.0).to_json(), "x"]), ANY_JSON))

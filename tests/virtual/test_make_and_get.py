@@ -15,6 +15,7 @@ from fido2.webauthn import AuthenticatorData
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keyctl.errors import StoreError
 from keyctl.virtual import attestation, credentials
 from keyctl.virtual.identity import VIRTUAL_AAGUIDS
 from keyctl.virtual.profiles import PROFILES
@@ -289,6 +290,25 @@ def test_one_home_folder_has_one_test_root(make_bench, tmp_path):
     assert attestation.root_certificate(first.folder) == root
     (tmp_path / "elsewhere").mkdir()
     assert attestation.root_certificate(tmp_path / "elsewhere") != root
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "nonsense",
+        '{"schema": 2}',
+        '{"schema": 1, "pairs": {}}',
+        '{"schema": 1, "pairs": {"root": {}}}',
+        '{"schema": 1, "pairs": {"root": {"certificate": "00", "private_key": "' + "01" * 32 + '"}}}',
+    ],
+)
+def test_a_damaged_test_root_is_an_error_and_stays(bench, content):
+    path = bench.folder / ".test-root.json"
+    path.write_text(content)
+    with pytest.raises(StoreError):
+        bench.make()
+    assert path.read_text() == content
+    assert bench.ctap.get_info().remaining_disc_creds == 128
 
 
 def test_names_are_cut_at_a_character(bench):

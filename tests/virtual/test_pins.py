@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 from hashlib import sha256
 
@@ -167,10 +168,10 @@ def test_the_try_is_on_disk_before_the_pin_is_compared(locked, monkeypatch):
     """The key is pulled in the moment of the comparison, as an attacker would."""
     path = locked.folder / "blue.json"
 
-    def pulled(*_args) -> bytes:
+    def pulled(*_args) -> bool:
         raise OSError("pulled")
 
-    monkeypatch.setattr(pin_protocol.PinProtocolTwo, "decrypt", pulled)
+    monkeypatch.setattr(hmac, "compare_digest", pulled)
     for left in (7, 6):
         with pytest.raises(OSError, match="pulled"):
             wrong(locked)
@@ -371,6 +372,49 @@ def test_hostile_key_agreement_costs_no_try(locked, peer):
     with refused(ERR.INVALID_PARAMETER):
         locked.ctap.client_pin(2, 9, key_agreement=peer, pin_hash_enc=bytes(32), permissions=4)
     assert locked.pin.get_pin_retries() == (8, False)
+
+
+def send(bench, protocol, command, *, new_pin=None, old_pin_enc=None, break_mac=False):
+    """SetPIN, changePIN or a token, with parts that ClientPin would not send."""
+    agreement, secret = ClientPin(bench.ctap, protocol)._get_shared_secret()
+    new_pin_enc = None if new_pin is None else new_pin(secret)
+    mac = protocol.authenticate(secret, (new_pin_enc or b"") + (old_pin_enc or b""))
+    permissions = PERMISSION.CREDENTIAL_MGMT if command == ClientPin.CMD.GET_TOKEN_USING_PIN else None
+    return bench.ctap.client_pin(
+        protocol.VERSION,
+        command,
+        key_agreement=agreement,
+        pin_uv_param=None if permissions else bytes(len(mac)) if break_mac else mac,
+        new_pin_enc=new_pin_enc,
+        pin_hash_enc=old_pin_enc,
+        permissions=permissions,
+    )
+
+
+def test_a_wrong_mac_sets_no_pin_and_costs_no_try(bench, protocol):
+    def padded(secret: bytes) -> bytes:
+        return protocol.encrypt(secret, b"5678".ljust(64, b"\0"))
+
+    with refused(ERR.PIN_AUTH_INVALID):
+        send(bench, protocol, ClientPin.CMD.SET_PIN, new_pin=padded, break_mac=True)
+    assert bench.ctap.get_info().options["clientPin"] is False
+    bench.set_pin()
+    with refused(ERR.PIN_AUTH_INVALID):
+        send(bench, protocol, ClientPin.CMD.CHANGE_PIN, new_pin=padded, old_pin_enc=bytes(32), break_mac=True)
+    assert bench.pin.get_pin_retries() == (8, False)
+
+
+@pytest.mark.parametrize("size", [0, 1, 15, 17, 31])
+def test_a_pin_hash_that_cannot_be_decrypted_costs_a_try(locked, protocol, size):
+    with refused(ERR.PIN_INVALID):
+        send(locked, protocol, ClientPin.CMD.GET_TOKEN_USING_PIN, old_pin_enc=bytes(size))
+    assert locked.pin.get_pin_retries() == (7, False)
+
+
+@pytest.mark.parametrize("size", [1, 15, 65])
+def test_a_new_pin_that_cannot_be_decrypted_is_refused(bench, protocol, size):
+    with refused(ERR.PIN_AUTH_INVALID):
+        send(bench, protocol, ClientPin.CMD.SET_PIN, new_pin=lambda _: bytes(size))
 
 
 def test_a_truncated_mac_is_refused(locked):

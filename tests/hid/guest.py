@@ -1,0 +1,208 @@
+"""A throw-away computer with the Linux HID and USB drivers that this one may lack: QEMU, without any virtualisation.
+
+The guest sees the host's files at the same paths, read-only; whatever is written there stays there and is gone with it.
+Its processor is 20 to 40 times slower than the host's.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from guest_parts import Parts
+
+EMULATOR = "qemu-system-x86_64"
+AGENT = Path(__file__).with_name("agent.py")
+MEMORY_MB = 512
+BOOT_S = 90.0
+#: On top of every time limit that the guest keeps itself.
+GRACE_S = 15.0
+KERNEL_OPTIONS = (
+    "console=ttyS0 quiet panic=-1 rdinit=/init tsc=reliable no_timer_check nokaslr mitigations=off "
+    "random.trust_cpu=on cryptomgr.notests 8250.nr_uarts=1 audit=0"
+)
+
+
+class GuestError(Exception):
+    """The guest did not boot, died, or did not do as it was told."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A program that ended; a negative status is a signal."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+class Job:
+    """A program that runs in the guest."""
+
+    def __init__(self, guest: Guest, number: int, argv: Sequence[str]) -> None:
+        self._guest = guest
+        self._number = number
+        self._argv = argv
+
+    def ask(self, line: str, seconds: float = 30) -> str:
+        """Write one line to its input; returns the next line of its output.
+
+        Raises:
+            GuestError: None came in time.
+        """
+        answer = self._guest.request("ask", self._number, seconds=seconds, line=line)["line"]
+        if answer is None:
+            done = self.stop()
+            raise GuestError(f"no answer to {line!r}\n{done.stdout}\n{done.stderr}")
+        assert isinstance(answer, str)
+        return answer
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """Send a signal to it and its children."""
+        self._guest.request("kill", self._number, signal=number)
+
+    def wait(self, seconds: float = 30) -> Finished:
+        """Wait until it ends.
+
+        Raises:
+            GuestError: It has not in time, and was killed.
+        """
+        answer = self._guest.request("wait", self._number, seconds=seconds)
+        done = Finished(answer["status"], answer["stdout"], answer["stderr"])
+        if answer["expired"]:
+            raise GuestError(f"{shlex.join(self._argv)} took over {seconds} s\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def stop(self) -> Finished:
+        """End it."""
+        self.kill()
+        return self.wait()
+
+
+class Guest:
+    """A guest that runs as long as the ``with`` block.
+
+    Args:
+        parts: Its kernel.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._numbers = itertools.count()
+        self._received = b""
+
+    def __enter__(self) -> Self:
+        self._folder = Path(tempfile.mkdtemp(prefix="keyctl-guest-"))
+        try:
+            self._boot()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        # Nothing in there is worth keeping.
+        self._process.kill()
+        self._process.wait()
+        self._line.close()
+        shutil.rmtree(self._folder)
+
+    def start(
+        self,
+        *argv: str,
+        stdin: str | None = "",
+        env: Mapping[str, str] | None = None,
+        cwd: str = "/",
+        user: int | None = None,
+    ) -> Job:
+        """Start a program, without terminal.
+
+        Args:
+            argv: The program and its arguments.
+            stdin: Its input, a few kilobytes at most; None: to be asked line by line.
+            env: Its environment, beside PATH and LANG.
+            cwd: Its folder.
+            user: Number of the user and group that it runs as; None: root.
+        """
+        number = next(self._numbers)
+        self.request("start", number, argv=argv, stdin=stdin, env=env or {}, cwd=cwd, user=user)
+        return Job(self, number, argv)
+
+    def run(self, *argv: str, seconds: float = 30, **how: Any) -> Finished:
+        """As :meth:`start`, and wait until it ends."""
+        return self.start(*argv, **how).wait(seconds)
+
+    def request(self, what: str, job: int, *, seconds: float = 0, **parameters: object) -> dict[str, Any]:
+        """Have the agent do one thing; returns its answer."""
+        line = json.dumps({"do": what, "job": job, "seconds": seconds, **parameters}) + "\n"
+        self._line.settimeout(GRACE_S)
+        self._line.sendall(line.encode())
+        return self._answer(seconds + GRACE_S)
+
+    def _boot(self) -> None:
+        # Where it must not be: the agent's interpreter is the tests' own, without the virtual environment.
+        interpreter = Path(sys.executable).resolve()
+        initramfs = self._folder / "initramfs"
+        initramfs.write_bytes(self._parts.initramfs(shlex.join([str(interpreter), "-I", "-S", str(AGENT)])))
+        self._line, theirs = socket.socketpair()
+        with theirs, (self._folder / "qemu.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [
+                    # Die with the tests, however these end.
+                    *("setpriv", "--pdeathsig", "KILL", EMULATOR),
+                    *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+                    # Not kvm, even where there is /dev/kvm: on virtual machines it may open and then hang.
+                    *("-M", "q35", "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", str(MEMORY_MB)),
+                    *("-kernel", str(self._parts.kernel), "-initrd", str(initramfs), "-append", KERNEL_OPTIONS),
+                    *("-serial", f"file:{self._folder / 'console.log'}"),
+                    *("-fsdev", "local,id=host,path=/,security_model=none,readonly=on,multidevs=remap"),
+                    *("-device", "virtio-9p-pci,fsdev=host,mount_tag=host"),
+                    *("-device", "virtio-serial-pci", "-chardev", f"socket,id=agent,fd={theirs.fileno()}"),
+                    *("-device", "virtserialport,chardev=agent,name=agent"),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[theirs.fileno()],
+            )
+        self._answer(BOOT_S)
+
+    def _answer(self, seconds: float) -> dict[str, Any]:
+        deadline = time.monotonic() + seconds
+        while b"\n" not in self._received:
+            self._line.settimeout(max(0.01, deadline - time.monotonic()))
+            try:
+                part = self._line.recv(65536)
+            except TimeoutError:
+                raise GuestError(f"the guest did not answer in {seconds} s{self._logs()}") from None
+            if not part:
+                raise GuestError(f"the guest died{self._logs()}")
+            self._received += part
+        line, _, self._received = self._received.partition(b"\n")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise GuestError(answer["error"])
+        return answer
+
+    def _logs(self) -> str:
+        """The last words of the guest and of its emulator."""
+        paths = [path for name in ("console.log", "qemu.log") if (path := self._folder / name).exists()]
+        return "".join(f"\n--- {path.name}\n{path.read_text(errors='replace')[-4000:]}" for path in paths)
