@@ -138,7 +138,8 @@ def _private_file(path: str) -> BinaryIO:
             else ("it is no file", "give a file with one PIN a line, or --pin-stdin")
         )
         raise UsageError("pin_file_unsafe", f"refusing {path}: {reason}", hint, details=Details(file=path))
-    os.set_blocking(descriptor, True)
+    if sys.platform != "win32":
+        os.set_blocking(descriptor, True)
     return os.fdopen(descriptor, "rb", buffering=0)
 
 

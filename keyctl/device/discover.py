@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from keyctl.errors import KeyctlError, StoreError, UnreachableError
 from keyctl.model import Access, Transport
+from keyctl.store.files import unreadable
 from keyctl.store.paths import virtual_keys_folder
 
 if TYPE_CHECKING:
@@ -155,7 +156,12 @@ def _card_readers(only: str | None, problems: list[KeyctlError]) -> list[Found]:
 
 def _virtual_keys(home: Path, problems: list[KeyctlError]) -> list[Found]:
     folder = virtual_keys_folder(home)
-    if not folder.is_dir():
+    try:
+        folder.stat()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        problems.append(unreadable(folder, (error.strerror or str(error)).lower()))
         return []
     from keyctl.virtual import keys
 

@@ -190,7 +190,8 @@ class GuardedDevice(CtapDevice):
                 if touch_deadline is not None:
                     # After the touch it may work on; going to and fro gains no more than that.
                     deadline = touch_deadline + (0.0 if touch_wanted else self._answer_s)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):
+            # The latter is how a signal to end arrives.
             cancel.set()
             if not work.over(time.monotonic() + CANCEL_S):
                 self._give_up(work, cancel)

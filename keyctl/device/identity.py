@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from keyctl.device.discover import Found
     from keyctl.model import Access, KeyInfo
 
+VIRTUAL_MODEL = "keyctl virtual key"
 YUBICO_VENDOR_ID = 0x1050
 #: How the names of Yubico's models begin.
 _YUBICO_MODELS = (
@@ -41,7 +42,8 @@ def key_from(
         serial: Serial number as the key itself tells it.
     """
     aaguid = info.aaguid if info else b""
-    model = catalogue.model_name(aaguid) if any(aaguid) else None
+    virtual = found.transport is Transport.VIRTUAL or aaguid in VIRTUAL_AAGUIDS
+    model = VIRTUAL_MODEL if virtual else catalogue.model_name(aaguid) if any(aaguid) else None
     return Key(
         connected=True,
         selector=found.selector,
@@ -54,7 +56,7 @@ def key_from(
         aaguid=catalogue.aaguid_text(aaguid) if any(aaguid) else None,
         serial=serial or found.serial,
         firmware=_firmware(found, info, model, version) if info else None,
-        virtual=found.transport is Transport.VIRTUAL or aaguid in VIRTUAL_AAGUIDS,
+        virtual=virtual,
     )
 
 

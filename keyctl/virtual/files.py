@@ -12,7 +12,7 @@ import contextlib
 import errno
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from keyctl.store.files import lock, make_private_folder, read_json, remove, write_json
+from keyctl.store.files import lock, make_private_folder, read_json, remove, unreadable, write_json
 from keyctl.virtual.settings import settings_from_json
 from keyctl.virtual.state import Ram, state_from_json
 
@@ -84,8 +84,19 @@ class KeyFiles:
         self._settings_file = _Cached(self.settings_path, settings_from_json)
 
     def exists(self) -> bool:
-        """Whether there is such a key: its memory decides."""
-        return self._state_file.path.is_symlink() or self._state_file.path.exists()
+        """Whether there is such a key: its memory decides.
+
+        Raises:
+            StoreError: That cannot be found out.
+        """
+        path = self._state_file.path
+        try:
+            path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            raise unreadable(path, (error.strerror or str(error)).lower()) from error
+        return True
 
     def settings(self) -> Settings:
         """The settings of now."""

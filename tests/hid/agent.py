@@ -13,7 +13,6 @@ import subprocess
 import time
 from pathlib import Path
 
-PORT = Path("/dev/vport0p1")
 FOLDER = Path("/run/jobs")
 POLL_S = 0.01
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -105,9 +104,10 @@ def obey(jobs, request):
 
 def main():
     FOLDER.mkdir(mode=0o700)
-    while not PORT.exists():
+    # The only one; the number of its controller differs from boot to boot.
+    while not (ports := list(Path("/dev").glob("vport*"))):
         time.sleep(POLL_S)
-    with PORT.open("r+b", buffering=0) as port:
+    with ports[0].open("r+b", buffering=0) as port:
         port.write(b"{}\n")
         jobs = {}
         received = b""

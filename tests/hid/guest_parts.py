@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import lzma
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -95,13 +96,11 @@ def parts() -> Parts:
 
 def _kernel_package() -> tuple[str, str]:
     """Name and version of the kernel package that Debian's metapackage stands for now."""
-    depends = _output("apt-cache", "depends", METAPACKAGE)
-    words = [word for word in depends.split() if word.startswith("linux-image-") and word != METAPACKAGE]
-    if not words:
-        raise PartsMissingError(f"apt-get does not know {METAPACKAGE}; run apt-get update")
-    shown = _output("apt-cache", "show", "--no-all-versions", words[0])
-    version = next(line for line in shown.splitlines() if line.startswith("Version: "))
-    return words[0], version.removeprefix("Version: ")
+    shown = _output("apt-cache", "show", "--no-all-versions", METAPACKAGE)
+    match = re.search(r"^Depends: (linux-image-\S+) \(= (\S+)\)", shown, re.MULTILINE)
+    if match is None:
+        raise PartsMissingError(f"apt does not know which kernel {METAPACKAGE} stands for; run apt-get update")
+    return match[1], match[2]
 
 
 def _make(folder: Path, package: str) -> None:

@@ -149,7 +149,8 @@ def _notes(result: PasskeyList) -> list[str]:
     if not result.complete:
         notes.append("the list is not complete: the key stopped half-way, or sent a passkey that cannot be understood")
     if result.remaining is not None:
-        notes.append(f"{len(result.passkeys)} used, room for {result.remaining} more")
+        used = len(result.passkeys) if result.used is None else result.used
+        notes.append(f"{used} used, room for {result.remaining} more")
     return notes
 
 
