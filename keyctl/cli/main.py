@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import signal
 import sys
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _PROGRAM = "keyctl"
-#: New objects before the garbage collector looks for cycles; Python's own number is 700.
-_GARBAGE_THRESHOLD = 20_000
 
 
 def _version(_context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
@@ -49,9 +46,6 @@ def program(context: click.Context) -> None:
 
 def run() -> None:
     """Run the program with the arguments of this process."""
-    # Importing makes many objects and no garbage: searching them for cycles took a tenth of every command's time.
-    gc.freeze()
-    gc.set_threshold(_GARBAGE_THRESHOLD)
     _keep_standard_descriptors()
     signal.signal(signal.SIGTERM, _terminated)
     sys.exit(main(sys.argv[1:]))
@@ -215,4 +209,5 @@ def _complete() -> int:
     variable = _completion_variable() or ""
     name = variable.removeprefix("_").removesuffix("_COMPLETE").lower().replace("_", "-")
     # Only a script that is not ours asks for something that there is not.
-    return Exit.USAGE if shell_complete(program, {}, name, variable, os.environ[variable]) else Exit.DONE
+    with _written():
+        return Exit.USAGE if shell_complete(program, {}, name, variable, os.environ[variable]) else Exit.DONE

@@ -63,7 +63,9 @@ def connect(
         raise
 
 
-def probe(found: Found, home: Path, waits: Waits) -> tuple[Key, KeyctlError | None]:
+def probe(
+    found: Found, home: Path, waits: Waits, trace: Callable[[str], None] | None = None
+) -> tuple[Key, KeyctlError | None]:
     """What a key is, for a list: opened, asked, closed.
 
     Returns:
@@ -72,7 +74,7 @@ def probe(found: Found, home: Path, waits: Waits) -> tuple[Key, KeyctlError | No
     if found.access is Access.DENIED:
         return key_from(found, None, access=Access.DENIED), errors.denied(found.selector)
     try:
-        with connect(found, home, waits, lambda _label, _seconds: None) as session:
+        with connect(found, home, waits, lambda _label, _seconds: None, trace) as session:
             return session.key, None
     except KeyctlError as error:
         return key_from(found, None, access=_ACCESS.get(error.code)), error.about(found.selector)

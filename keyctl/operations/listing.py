@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from keyctl.device import choose, discover, session
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from keyctl.device.discover import Found
     from keyctl.errors import KeyctlError
     from keyctl.model import Key
@@ -73,7 +75,8 @@ def _probe_all(found: tuple[Found, ...], circumstances: Circumstances) -> list[t
     results: dict[int, tuple[Key, KeyctlError | None]] = {}
 
     def probe(position: int) -> None:
-        results[position] = session.probe(found[position], circumstances.home, circumstances.waits)
+        own = found[position]
+        results[position] = session.probe(own, circumstances.home, circumstances.waits, _traced(own, circumstances))
 
     if len(found) == 1:
         probe(0)
@@ -84,3 +87,9 @@ def _probe_all(found: tuple[Found, ...], circumstances: Circumstances) -> list[t
         for thread in threads:
             thread.join()
     return [results[position] for position in range(len(found))]
+
+
+def _traced(found: Found, circumstances: Circumstances) -> Callable[[str], None] | None:
+    """With several keys at once, every line says which it is about."""
+    trace = circumstances.trace
+    return (lambda line: trace(f"{found.selector}: {line}")) if trace else None

@@ -197,7 +197,9 @@ def child(environment: dict[str, str]) -> Callable[..., Ran]:
             check=False,
         )
         # Tests of streams make them print what is no UTF-8.
-        return Ran(done.returncode, *(stream.decode(errors="backslashreplace") for stream in (done.stdout, done.stderr)))
+        return Ran(
+            done.returncode, *(stream.decode(errors="backslashreplace") for stream in (done.stdout, done.stderr))
+        )
 
     return child
 

@@ -35,18 +35,18 @@ class Terminal:
     ) -> None:
         self._person, self._screen = os.openpty()
         fcntl.ioctl(self._screen, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        screen = self._screen
         #: All that was on the screen so far.
         self.text = ""
         self._seen = 0
-        self.process = subprocess.Popen(  # noqa: PLW1509  # the tests start no threads of their own
-            [sys.executable, "-m", "keyctl", *arguments],
-            stdin=screen if stdin is None else stdin,
-            stdout=screen if stdout is None else stdout,
-            stderr=screen,
+        # The first terminal that the leader of a session opens becomes its controlling one.
+        opening = ["/bin/sh", "-c", ': <"$0"; exec "$@"', os.ttyname(self._screen)]
+        self.process = subprocess.Popen(
+            [*opening, sys.executable, "-m", "keyctl", *arguments],
+            stdin=self._screen if stdin is None else stdin,
+            stdout=self._screen if stdout is None else stdout,
+            stderr=self._screen,
             env=environment,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(screen, termios.TIOCSCTTY, 0),
         )
 
     def __enter__(self) -> Self:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import dataclasses
 import json
 import os
 import re
@@ -13,8 +13,12 @@ from fido2.ctap import CtapError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from keyctl.cli.commands import info
+from keyctl.core.advisories import Advisory
 from keyctl.core.text import visible
-from keyctl.errors import CODES, EXIT_MEANINGS
+from keyctl.errors import CODES
+from keyctl.model import Key, Limits, Transport
+from keyctl.operations.information import Information
 from keyctl.virtual import keys
 from keyctl.virtual.settings import FAULT_WORDS
 
@@ -107,6 +111,30 @@ def test_long_texts_are_whole(run, virtual, with_pin, length):
     assert f"{text}  {text[:32]}  -" in done.out
     [passkey] = run("passkeys", "list", "--json", *with_pin).document["data"]["passkeys"]
     assert (passkey["rp_id"], passkey["user_name"]) == (text, text[:32])
+
+
+def test_advisories_have_a_line_each():
+    advisory = Advisory(id="X-1", cve=None, level="high", result="affected", effect="bad", action="run\nit", url="u")
+    key = Key(connected=True, selector="nfc:a\x1b[2J\nb", transport=Transport.NFC, path="a", product="[bold]\u202e")
+    found = Information(
+        key=key,
+        versions=("FIDO_2_0", "\x1b]0;x\x07"),
+        extensions=("\n",),
+        options={"\x1b": True},
+        algorithms=(-7, 99),
+        transports=(),
+        limits=Limits(max_message_size=1024),
+        pin=None,
+        passkeys=None,
+        advisories=(advisory, dataclasses.replace(advisory, id="X-2", result="unknown")),
+    )
+    text = info._text(found)
+    assert_harmless(text)
+    assert "\nkey         nfc:a\\x1b[2J\\x0ab\n" in f"\n{text}"
+    assert "\nmodel       [bold]\\u202e\n" in text
+    assert text.endswith(
+        "\nadvisories  X-1, high: bad; run\\x0ait\n            X-2, high (firmware not known: perhaps): bad; run\\x0ait"
+    )
 
 
 @pytest.mark.parametrize("quirk", ["long-name-64", "rp-id-48", "rp-id-head", "rp-id-tail", "name-key-empty"])
@@ -222,7 +250,8 @@ def assert_only_this_one_fails(run, code):
 
 @pytest.mark.parametrize("suffix", [".json", ".settings.json"])
 @pytest.mark.parametrize("content", FILES)
-def test_file_that_is_none_of_ours_hides_no_other_key(run, virtual, blue, content, suffix):
+@pytest.mark.usefixtures("blue")
+def test_file_that_is_none_of_ours_hides_no_other_key(run, virtual, content, suffix):
     virtual.new("red")
     path = virtual.folder / f"blue{suffix}"
     written, code = FILES[content]
@@ -276,7 +305,8 @@ def fields(value):
             yield from fields(item)
 
 
-def test_what_is_no_file_hides_no_other_key(run, virtual, blue, tmp_path):
+@pytest.mark.usefixtures("blue")
+def test_what_is_no_file_hides_no_other_key(run, virtual, tmp_path):
     virtual.new("red")
     path = virtual.folder / "blue.json"
     kept = tmp_path / "kept.json"
@@ -380,7 +410,9 @@ def fresh(virtual, pin_file):
     return fresh
 
 
-@pytest.mark.parametrize(("command", "count"), [("info", 1), ("reset", 2), ("passkeys list", 4), ("passkeys delete", 9)])
+@pytest.mark.parametrize(
+    ("command", "count"), [("info", 1), ("reset", 2), ("passkeys list", 4), ("passkeys delete", 9)]
+)
 def test_every_status_of_a_key_is_told_as_it_came(run, fresh, command, count):
     for status in STATUSES:
         done = run(*fresh(command, "full", (count, status)))

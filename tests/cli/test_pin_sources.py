@@ -1,4 +1,4 @@
-"""PINs from stdin, a file and a command: which bytes are the PIN, what is refused before it costs a try, who sees it."""
+"""PINs from stdin, a file and a command: which bytes are the PIN, what is refused untried, and who sees it."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_second_line_that_is_missing_leaves_the_pin_as_it_is(run, virtual, blue)
     assert virtual.takes(virtual.PIN)
 
 
-def test_two_sources_exclude_each_other(run, virtual, blue, pin_file):
+def test_two_sources_exclude_each_other(run, blue, pin_file):
     for sources in (
         ("--pin-stdin", "--pin-file", pin_file()),
         ("--pin-stdin", "--pin-command", "cat"),
@@ -205,7 +205,7 @@ def test_no_shell_sees_the_command(run, virtual, tmp_path):
     assert virtual.takes("$HOME ; *", "red")
 
 
-def test_command_runs_once_per_purpose_and_is_told_which(run, virtual, blue, pin_file, tmp_path):
+def test_command_runs_once_per_purpose_and_is_told_which(run, blue, pin_file, tmp_path):
     log = tmp_path / "log"
     script = pin_file(
         f"""echo "$KEYCTL_KEY $KEYCTL_PIN_PURPOSE" >> {log}
@@ -270,14 +270,16 @@ def test_key_without_tries_is_blocked_for_good(with_pins, virtual, blue):
 
 
 @pytest.mark.parametrize("command", [("pin", "verify"), ("passkeys", "list"), ("pin", "change")])
-def test_key_that_is_not_named_gets_no_pin_unattended(with_pins, virtual, blue, command):
+@pytest.mark.usefixtures("blue")
+def test_key_that_is_not_named_gets_no_pin_unattended(with_pins, virtual, command):
     done = with_pins(b"654321\n98765\n", *command, "--json")
     assert done.code == "pin_required"
     assert done.error["hint"] == "add --key 'virtual:blue'"
     assert virtual.tries() == 8
 
 
-def test_unused_source_is_not_opened(run, blue, tmp_path):
+@pytest.mark.usefixtures("blue")
+def test_unused_source_is_not_opened(run, tmp_path):
     assert run("info", "--pin-file", str(tmp_path / "missing")).status == 0
     assert run("info", "--pin-command", "/nonexistent").status == 0
 
@@ -331,7 +333,7 @@ def test_pin_is_in_no_message(with_pins, virtual, blue):
                 assert virtual.takes(virtual.PIN)
 
 
-def test_verbose_names_every_command_without_content(run, virtual, blue):
+def test_verbose_names_every_command_without_content(run, blue):
     done = run("pin", "verify", "-k", blue, "--pin-stdin", "--verbose", stdin=b"123456\n")
     lines = done.err.splitlines()
     assert len(lines) >= 3

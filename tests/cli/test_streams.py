@@ -34,7 +34,8 @@ def unread() -> Iterator[int]:
 
 @pytest.mark.parametrize("target", [">&-", ">/dev/full", ">&0"])
 @pytest.mark.parametrize("command", ["list", "list --json", LONG, "--help", "no-such --json"])
-def test_output_that_cannot_be_written_is_141(shell, blue, unread, target, command):
+@pytest.mark.usefixtures("blue")
+def test_output_that_cannot_be_written_is_141(shell, unread, target, command):
     done = shell(f"$K {command} {target}", stdin=unread)
     assert done.status == 141
     assert "Exception" not in done.err
@@ -43,27 +44,31 @@ def test_output_that_cannot_be_written_is_141(shell, blue, unread, target, comma
 
 @pytest.mark.parametrize("target", [">/dev/full", ">&0"])
 @pytest.mark.parametrize("command", ["list", LONG])
-def test_output_without_a_buffer_fails_alike(shell, blue, unread, target, command):
+@pytest.mark.usefixtures("blue")
+def test_output_without_a_buffer_fails_alike(shell, unread, target, command):
     done = shell(f"$K {command} {target}", stdin=unread, PYTHONUNBUFFERED="1")
     assert done.status == 141
     assert "Exception" not in done.err
 
 
-def test_full_disk_is_said(shell, blue):
+@pytest.mark.usefixtures("blue")
+def test_full_disk_is_said(shell):
     done = shell("$K list >/dev/full")
     assert done.err == "keyctl: error: cannot write the output: no space left on device\n"
 
 
 @pytest.mark.parametrize("target", ["2>&-", "2>/dev/full"])
 @pytest.mark.parametrize(("command", "status"), [("list", 0), ("no-such", 2), ("info -k virtual:red", 3)])
-def test_stderr_that_cannot_be_written_changes_nothing(shell, blue, target, command, status):
+@pytest.mark.usefixtures("blue")
+def test_stderr_that_cannot_be_written_changes_nothing(shell, target, command, status):
     text = shell(f"$K {command} {target}")
     assert text.status == status
     assert (text.out != "") is (status == 0)
     assert shell(f"$K {command} --json --verbose {target}").document["exit_status"] == status
 
 
-def test_stderr_that_nobody_reads_changes_nothing(shell, blue, unread):
+@pytest.mark.usefixtures("blue")
+def test_stderr_that_nobody_reads_changes_nothing(shell, unread):
     assert shell("$K no-such 2>&0", stdin=unread).status == 2
     assert shell("$K info --verbose --json 2>&0", stdin=unread).document["status"] == "ok"
 
@@ -124,7 +129,8 @@ DOCUMENTS = {
 
 
 @pytest.mark.parametrize("line", DOCUMENTS)
-def test_json_is_one_document_whatever_happens(run, virtual, blue, pin_file, line):
+@pytest.mark.usefixtures("blue")
+def test_json_is_one_document_whatever_happens(run, pin_file, line):
     command, status, code = DOCUMENTS[line]
     files = {"PIN": pin_file(), "WRONG": pin_file("654321\n", "wrong")}
     arguments = [files.get(word, word) for word in line.split()]
@@ -140,8 +146,9 @@ def test_json_is_one_document_whatever_happens(run, virtual, blue, pin_file, lin
 
 
 @pytest.mark.parametrize("line", DOCUMENTS)
-def test_text_and_json_agree(run, virtual, blue, pin_file, line):
-    _, status, code = DOCUMENTS[line]
+@pytest.mark.usefixtures("blue")
+def test_text_and_json_agree(run, pin_file, line):
+    _, _, code = DOCUMENTS[line]
     files = {"PIN": pin_file(), "WRONG": pin_file("654321\n", "wrong")}
     arguments = [files.get(word, word) for word in line.split()]
     text, document = run(*arguments), run("--json", *arguments)
@@ -159,13 +166,14 @@ def test_text_and_json_agree(run, virtual, blue, pin_file, line):
     assert "keyctl: error: " in run("--quiet", *arguments).err
 
 
-def test_quiet_prints_no_text(run, blue):
+@pytest.mark.usefixtures("blue")
+def test_quiet_prints_no_text(run):
     for line in ("list", "info", "virtual list", "virtual unplug blue", "completion bash", "demo"):
         done = run(*line.split(), "--quiet")
         assert (done.status, done.out, done.err) == (0, "", "")
 
 
-def test_notes_go_to_stderr(run, virtual):
+def test_notes_go_to_stderr(run):
     done = run("list")
     assert done.out == ""
     assert done.err.startswith("no security key found; ")
@@ -187,7 +195,7 @@ PLACES = [["{}", "passkeys", "list"], ["passkeys", "{}", "list"], ["passkeys", "
 
 
 @pytest.mark.parametrize("place", range(3))
-def test_shared_options_stand_anywhere(run, virtual, blue, place, pin_file):
+def test_shared_options_stand_anywhere(run, blue, place, pin_file):
     def words(*option):
         return list(itertools.chain(*(option if word == "{}" else [word] for word in PLACES[place])))
 
@@ -197,7 +205,7 @@ def test_shared_options_stand_anywhere(run, virtual, blue, place, pin_file):
     assert run(*words("--json", "--wait", "x")).code == "usage"
 
 
-def test_last_value_wins_wherever_it_stands(run, virtual, blue):
+def test_last_value_wins_wherever_it_stands(run, blue):
     for arguments, found in (
         (("-k", "virtual:red", "info", "-k", blue), 0),
         (("-k", blue, "info", "-k", "virtual:red"), 3),
@@ -208,13 +216,14 @@ def test_last_value_wins_wherever_it_stands(run, virtual, blue):
         assert run(*arguments).status == found
 
 
-def test_home_on_the_command_line_wins(run, virtual, blue, tmp_path):
+@pytest.mark.usefixtures("blue")
+def test_home_on_the_command_line_wins(run, virtual, tmp_path):
     assert "virtual:blue" in run("list").out
     assert run("list", "--home", str(tmp_path / "other")).out == ""
     assert "virtual:blue" in run("--home", str(tmp_path / "other"), "list", "--home", str(virtual.home)).out
 
 
-def test_what_follows_two_dashes_is_no_option(run, virtual):
+def test_what_follows_two_dashes_is_no_option(run):
     done = run("virtual", "new", "--", "--json")
     assert done.status == 2
     assert done.out == ""
@@ -223,7 +232,8 @@ def test_what_follows_two_dashes_is_no_option(run, virtual):
     assert run("virtual", "plug", "--", "blue", "-k").status == 2
 
 
-def test_children_print_what_the_same_process_prints(child, run, blue):
+@pytest.mark.usefixtures("blue")
+def test_children_print_what_the_same_process_prints(child, run):
     """So that most tests need no child."""
     for line in ("list", "info --json", "no-such", "info -k virtual:red --json"):
         assert child(*line.split()) == run(*line.split())
@@ -247,3 +257,20 @@ def test_demo_ends_well_when_interrupted(environment, tmp_path):
     assert process.returncode == 130
     assert json.loads(out)["errors"][0]["code"] == "interrupted"
     assert not list(tmp_path.iterdir())
+
+
+def test_demo_works_where_the_working_folder_is_gone(shell, tmp_path):
+    done = shell(f"mkdir {tmp_path}/gone; cd {tmp_path}/gone; rmdir ../gone; $K demo --json")
+    assert done.document["status"] == "ok"
+    assert "[exit 4]" in shell("$K demo").out
+
+
+@pytest.mark.parametrize(
+    "command", ["virtual new red", "virtual set blue touch=never", "reset --confirm virtual:blue", "demo"]
+)
+@pytest.mark.usefixtures("blue")
+def test_disk_that_is_full_is_told(shell, virtual, command):
+    """No file may grow here: what is written whole or not at all is not written."""
+    before = {path.name: path.read_bytes() for path in virtual.folder.glob("*.json")}
+    assert shell(f"ulimit -f 0; $K {command} --json").code == "store_unwritable"
+    assert {path.name: path.read_bytes() for path in virtual.folder.glob("*.json")} == before

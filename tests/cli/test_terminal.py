@@ -17,7 +17,8 @@ PROMPT = "PIN for virtual:blue (8 tries left): "
 NEW = "New PIN for virtual:blue (at least 4 characters): "
 
 
-def test_prompt_names_the_key_and_the_tries_and_shows_nothing_typed(at_terminal, virtual, blue):
+@pytest.mark.usefixtures("blue")
+def test_prompt_names_the_key_and_the_tries_and_shows_nothing_typed(at_terminal, virtual):
     screen = at_terminal("pin", "verify")
     screen.expect(PROMPT)
     assert not screen.echoes
@@ -53,7 +54,8 @@ def test_two_new_pins_that_differ_are_not_sent(at_terminal, virtual):
     assert not virtual.has_pin()
 
 
-def test_changing_asks_for_the_current_pin_and_then_for_the_new_one(at_terminal, virtual, blue):
+@pytest.mark.usefixtures("blue")
+def test_changing_asks_for_the_current_pin_and_then_for_the_new_one(at_terminal, virtual):
     screen = at_terminal("pin", "change")
     for prompt, pin in ((PROMPT, virtual.PIN), (NEW, "98765"), ("The same again: ", "98765")):
         screen.expect(prompt)
@@ -62,7 +64,8 @@ def test_changing_asks_for_the_current_pin_and_then_for_the_new_one(at_terminal,
     assert virtual.takes("98765")
 
 
-def test_wrong_pin_at_the_prompt_costs_one_try_and_is_not_asked_for_again(at_terminal, virtual, blue):
+@pytest.mark.usefixtures("blue")
+def test_wrong_pin_at_the_prompt_costs_one_try_and_is_not_asked_for_again(at_terminal, virtual):
     screen = at_terminal("passkeys", "list")
     screen.expect(PROMPT)
     screen.type("654321\n")
@@ -86,9 +89,8 @@ def test_last_tries_are_spent_by_a_person_only(at_terminal, virtual, blue, run, 
 
 
 @pytest.mark.parametrize(("keys", "status"), [(CTRL_C, 130), (CTRL_D, 11), ("\n", 4), (b"\xff\xfe12345\n", 4)])
-def test_no_pin_at_the_prompt_costs_nothing_and_leaves_the_terminal_as_it_was(
-    at_terminal, virtual, blue, keys, status
-):
+@pytest.mark.usefixtures("blue")
+def test_no_pin_at_the_prompt_costs_nothing_and_leaves_the_terminal_as_it_was(at_terminal, virtual, keys, status):
     screen = at_terminal("pin", "verify", "--json")
     screen.expect(PROMPT)
     screen.type(keys)
@@ -102,7 +104,8 @@ def test_no_pin_at_the_prompt_costs_nothing_and_leaves_the_terminal_as_it_was(
     assert virtual.tries() == 8
 
 
-def test_termination_at_the_prompt_restores_the_echo(at_terminal, virtual, blue):
+@pytest.mark.usefixtures("blue")
+def test_termination_at_the_prompt_restores_the_echo(at_terminal, virtual):
     screen = at_terminal("pin", "verify")
     screen.expect(PROMPT)
     screen.process.send_signal(signal.SIGTERM)
@@ -174,7 +177,8 @@ def test_refused_touch_is_told_from_a_missing_one(at_terminal, virtual):
 @pytest.mark.parametrize(
     ("answer", "status"), [("virtual:blue\n", 0), ("blue\n", 11), ("\n", 11), ("y\n", 11), (CTRL_D, 11), (CTRL_C, 130)]
 )
-def test_only_the_name_typed_back_erases_a_key(at_terminal, virtual, blue, answer, status):
+@pytest.mark.usefixtures("blue")
+def test_only_the_name_typed_back_erases_a_key(at_terminal, virtual, answer, status):
     screen = at_terminal("reset")
     screen.expect("This erases virtual:blue")
     screen.expect("Type virtual:blue to go on: ")
@@ -189,7 +193,8 @@ def test_only_the_name_typed_back_erases_a_key(at_terminal, virtual, blue, answe
 @pytest.mark.parametrize(
     ("answer", "status"), [("y\n", 0), ("YES\n", 0), ("n\n", 11), ("\n", 11), ("yess\n", 11), (CTRL_D, 11)]
 )
-def test_only_yes_deletes(at_terminal, virtual, blue, answer, status):
+@pytest.mark.usefixtures("blue")
+def test_only_yes_deletes(at_terminal, virtual, answer, status):
     screen = at_terminal("virtual", "remove", "blue")
     screen.expect("Delete the virtual key blue and everything on it? [y/N] ")
     screen.type(answer)
@@ -208,7 +213,8 @@ def test_passkeys_are_shown_before_the_question(at_terminal, virtual, blue, run,
 
 
 @pytest.mark.parametrize("command", [("pin", "verify"), ("pin", "verify", "-k", "virtual:blue"), ("pin", "change")])
-def test_no_input_asks_for_no_pin(at_terminal, virtual, blue, command):
+@pytest.mark.usefixtures("blue")
+def test_no_input_asks_for_no_pin(at_terminal, virtual, command):
     screen = at_terminal(*command, "--no-input", "--json")
     assert screen.end() == 4
     assert '"code": "pin_required"' in screen.text
@@ -216,14 +222,16 @@ def test_no_input_asks_for_no_pin(at_terminal, virtual, blue, command):
     assert virtual.tries() == 8
 
 
-def test_no_input_asks_no_question(at_terminal, virtual, blue):
+@pytest.mark.usefixtures("blue")
+def test_no_input_asks_no_question(at_terminal, virtual):
     screen = at_terminal("reset", "--no-input")
     assert screen.end() == 2
     assert "Type" not in screen.text
     assert virtual.has_pin()
 
 
-def test_prompt_is_there_while_stdout_is_a_pipe(at_terminal, virtual, blue):
+@pytest.mark.usefixtures("blue")
+def test_prompt_is_there_while_stdout_is_a_pipe(at_terminal, virtual):
     screen = at_terminal("pin", "verify", "--json", stdout=subprocess.PIPE)
     screen.expect(PROMPT)
     screen.type(f"{virtual.PIN}\n")
@@ -232,7 +240,8 @@ def test_prompt_is_there_while_stdout_is_a_pipe(at_terminal, virtual, blue):
     assert screen.text == f"{PROMPT}\n"
 
 
-def test_prompt_and_question_are_there_while_stdin_is_elsewhere(at_terminal, virtual, blue):
+@pytest.mark.usefixtures("blue")
+def test_prompt_and_question_are_there_while_stdin_is_elsewhere(at_terminal, virtual):
     screen = at_terminal("passkeys", "delete", "--rp", "bank.example", stdin=subprocess.DEVNULL)
     screen.expect(PROMPT)
     screen.type(f"{virtual.PIN}\n")
@@ -255,13 +264,14 @@ def test_pin_from_stdin_leaves_the_question_to_the_terminal(at_terminal, virtual
     assert "deleted: kim at bank.example" in screen.text
 
 
-def test_pin_from_stdin_is_not_read_off_the_terminal(at_terminal, virtual, blue):
+def test_pin_from_stdin_is_not_read_off_the_terminal(at_terminal, blue):
     screen = at_terminal("pin", "verify", "-k", blue, "--pin-stdin")
     assert screen.end() == 2
     assert "stdin is the terminal" in screen.text
 
 
-def test_reset_that_is_too_late_asks_to_plug_the_key_in_anew(at_terminal, virtual, blue):
+@pytest.mark.usefixtures("blue")
+def test_reset_that_is_too_late_asks_to_plug_the_key_in_anew(at_terminal, virtual):
     virtual.age()
     screen = at_terminal("reset", "--confirm", "virtual:blue")
     screen.expect("virtual:blue resets only just after it was plugged in: ")
@@ -274,7 +284,8 @@ def test_reset_that_is_too_late_asks_to_plug_the_key_in_anew(at_terminal, virtua
     assert not virtual.has_pin()
 
 
-def test_reset_that_is_too_late_ends_when_nobody_replugs(at_terminal, virtual, blue):
+@pytest.mark.usefixtures("blue")
+def test_reset_that_is_too_late_ends_when_nobody_replugs(at_terminal, virtual):
     virtual.age()
     screen = at_terminal("reset", "--confirm", "virtual:blue", "--wait", "0.3", "--json")
     assert screen.end() == 8
@@ -282,7 +293,8 @@ def test_reset_that_is_too_late_ends_when_nobody_replugs(at_terminal, virtual, b
     assert virtual.has_pin()
 
 
-def test_waiting_for_the_key_can_be_interrupted(at_terminal, virtual, blue):
+@pytest.mark.usefixtures("blue")
+def test_waiting_for_the_key_can_be_interrupted(at_terminal, virtual):
     virtual.age()
     screen = at_terminal("reset", "--confirm", "virtual:blue")
     screen.expect("(120 s)")
@@ -321,7 +333,8 @@ def test_tables_fit_the_terminal_and_cut_nothing(at_terminal, virtual, blue, col
 
 @pytest.mark.parametrize("variables", [{"TERM": "dumb"}, {"TERM": "xterm-256color", "NO_COLOR": "1"}])
 @pytest.mark.parametrize("command", [("list",), ("info",), ("virtual", "profiles"), ("--help",), ("reset", "--help")])
-def test_plain_terminal_gets_plain_text(at_terminal, virtual, blue, command, variables):
+@pytest.mark.usefixtures("blue")
+def test_plain_terminal_gets_plain_text(at_terminal, command, variables):
     screen = at_terminal(*command, variables=variables)
     assert screen.end() == 0
     assert "\x1b" not in screen.text

@@ -1,58 +1,55 @@
 """Process number 1 of the guest: runs what the host says, one JSON object a line over a virtio serial port.
 
-It is run by itself, from the host's file system, and imports nothing of the project.
+It is run as a script, from the host's file system. Loading a Python program takes seconds on the guest's processor, so it
+can also load modules once and run a function of theirs in a child process of its own, any number of times.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import signal
-import subprocess
+import sys
 import time
+import traceback
 from pathlib import Path
 
 FOLDER = Path("/run/jobs")
 POLL_S = 0.01
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 
 
 class Job:
     """A process in a process group of its own, whose output goes to files."""
 
     def __init__(self, request, number):
-        self.output = FOLDER / f"{number}.out"
-        self.errors = FOLDER / f"{number}.err"
+        self.output, self.errors, given = (FOLDER / f"{number}.{end}" for end in ("out", "err", "in"))
+        self.status = None
+        self.input = None
         self.told = 0
-        with self.output.open("wb") as output, self.errors.open("wb") as errors:
-            self.process = subprocess.Popen(
-                request["argv"],
-                cwd=request["cwd"],
-                env={"PATH": PATH, "LANG": "C.UTF-8", **request["env"]},
-                user=request["user"],
-                group=request["user"],
-                extra_groups=None if request["user"] is None else [],
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=errors,
-                start_new_session=True,
-            )
-        if request["stdin"] is not None:
-            # No more than a pipe holds.
-            self.say(request["stdin"])
-            self.process.stdin.close()
+        if request["stdin"] is None:
+            stdin, self.input = os.pipe()
+        else:
+            given.write_bytes(request["stdin"].encode(errors="surrogateescape"))
+            stdin = os.open(given, os.O_RDONLY)
+        streams = [stdin, *(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) for path in (self.output, self.errors))]
+        self.process = os.fork()
+        if self.process == 0:
+            run(request, streams)
+        for stream in streams:
+            os.close(stream)
 
     def say(self, text):
         with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.write(text.encode(errors="surrogateescape"))
-            self.process.stdin.flush()
+            os.write(self.input, text.encode(errors="surrogateescape"))
 
     def next_line(self, seconds):
         """The next line of output, or None when it does not come in time or the process ended."""
         deadline = time.monotonic() + seconds
         while True:
-            over = self.process.poll() is not None or time.monotonic() > deadline
+            over = self.is_over() or time.monotonic() > deadline
             rest = self.output.read_bytes()[self.told :]
             line, end, _ = rest.partition(b"\n")
             if end:
@@ -62,24 +59,72 @@ class Job:
                 return None
             time.sleep(POLL_S)
 
+    def is_over(self):
+        if self.status is None:
+            process, status = os.waitpid(self.process, os.WNOHANG)
+            if process:
+                self.status = os.waitstatus_to_exitcode(status)
+        return self.status is not None
+
     def kill(self, number):
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, number)
+            os.killpg(self.process, number)
 
     def wait(self, seconds):
+        deadline = time.monotonic() + seconds
         expired = False
-        try:
-            self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            expired = True
-            self.kill(signal.SIGKILL)
-            self.process.wait()
+        while not self.is_over():
+            if not expired and time.monotonic() > deadline:
+                expired = True
+                self.kill(signal.SIGKILL)
+            time.sleep(POLL_S)
+        if self.input is not None:
+            os.close(self.input)
         return {
-            "status": self.process.returncode,
+            "status": self.status,
             "expired": expired,
             "stdout": text_of(self.output.read_bytes()),
             "stderr": text_of(self.errors.read_bytes()),
         }
+
+
+def run(request, streams):
+    """Become the program, in the child process; never returns."""
+    status = 127
+    try:
+        os.setsid()
+        for number, stream in enumerate(streams):
+            os.dup2(stream, number)
+        # The line to the host, too.
+        os.closerange(len(streams), 64)
+        os.chdir(request["cwd"])
+        os.environ.clear()
+        os.environ.update(ENVIRONMENT | request["env"])
+        if request["user"] is not None:
+            os.setgroups([])
+            os.setgid(request["user"])
+            os.setuid(request["user"])
+        if request["function"] is None:
+            os.execvp(request["argv"][0], request["argv"])
+        module, _, function = request["function"].partition(":")
+        sys.argv = request["argv"]
+        status = call(getattr(importlib.import_module(module), function))
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):
+                stream.flush()
+        os._exit(status)
+
+
+def call(function):
+    """The exit status that a script gets whose last word is *function*."""
+    try:
+        result = function()
+    except SystemExit as error:
+        result = error.code
+    return result or 0
 
 
 def text_of(content):
@@ -89,6 +134,13 @@ def text_of(content):
 def obey(jobs, request):
     number = request["job"]
     match request["do"]:
+        case "load":
+            sys.path[:0] = request["folders"]
+            for name in request["modules"]:
+                # What needs a library that is not installed cannot be called either.
+                with contextlib.suppress(ImportError):
+                    importlib.import_module(name)
+            return {}
         case "start":
             jobs[number] = Job(request, number)
             return {}
@@ -103,6 +155,7 @@ def obey(jobs, request):
 
 
 def main():
+    os.environ |= ENVIRONMENT
     FOLDER.mkdir(mode=0o700)
     # The only one; the number of its controller differs from boot to boot.
     while not (ports := list(Path("/dev").glob("vport*"))):
@@ -117,7 +170,7 @@ def main():
             for line in lines:
                 try:
                     answer = obey(jobs, json.loads(line))
-                except (OSError, subprocess.SubprocessError) as error:
+                except OSError as error:
                     answer = {"error": f"{type(error).__name__}: {error}"}
                 rest = json.dumps(answer).encode() + b"\n"
                 while rest:

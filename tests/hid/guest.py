@@ -6,6 +6,7 @@ Its processor is 20 to 40 times slower than the host's.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import shlex
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -31,6 +32,7 @@ EMULATOR = "qemu-system-x86_64"
 AGENT = Path(__file__).with_name("agent.py")
 MEMORY_MB = 512
 BOOT_S = 90.0
+LOAD_S = 60.0
 #: On top of every time limit that the guest keeps itself.
 GRACE_S = 15.0
 KERNEL_OPTIONS = (
@@ -76,6 +78,15 @@ class Job:
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Send a signal to it and its children."""
         self._guest.request("kill", self._number, signal=number)
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Let it do nothing meanwhile."""
+        self.kill(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.kill(signal.SIGCONT)
 
     def wait(self, seconds: float = 30) -> Finished:
         """Wait until it ends.
@@ -137,18 +148,58 @@ class Guest:
 
         Args:
             argv: The program and its arguments.
-            stdin: Its input, a few kilobytes at most; None: to be asked line by line.
+            stdin: Its input; None: to be asked line by line.
             env: Its environment, beside PATH and LANG.
             cwd: Its folder.
             user: Number of the user and group that it runs as; None: root.
         """
-        number = next(self._numbers)
-        self.request("start", number, argv=argv, stdin=stdin, env=env or {}, cwd=cwd, user=user)
-        return Job(self, number, argv)
+        return self._start(argv, None, stdin, env, cwd, user)
+
+    def call(
+        self,
+        function: str,
+        *argv: str,
+        stdin: str | None = "",
+        env: Mapping[str, str] | None = None,
+        cwd: str = "/",
+        user: int | None = None,
+    ) -> Job:
+        """Run a function of a loaded module in a process of its own, as :meth:`start` runs programs.
+
+        Args:
+            function: Like ``module:function``.
+            argv: What it finds in ``sys.argv``, the program's name first.
+            stdin: As in :meth:`start`, like the rest.
+        """
+        return self._start(argv, function, stdin, env, cwd, user)
+
+    def load(self, folders: Sequence[Path], modules: Sequence[str]) -> None:
+        """Load Python modules once and for all, for :meth:`call`.
+
+        Args:
+            folders: Where they may lie, beside the usual places.
+            modules: Their names.
+        """
+        self.request("load", -1, seconds=LOAD_S, folders=[str(folder) for folder in folders], modules=modules)
 
     def run(self, *argv: str, seconds: float = 30, **how: Any) -> Finished:
         """As :meth:`start`, and wait until it ends."""
         return self.start(*argv, **how).wait(seconds)
+
+    def _start(
+        self,
+        argv: Sequence[str],
+        function: str | None,
+        stdin: str | None,
+        env: Mapping[str, str] | None,
+        cwd: str,
+        user: int | None,
+    ) -> Job:
+        number = next(self._numbers)
+        self.request(
+            "start", number, argv=argv, function=function, stdin=stdin, env=env or {}, cwd=cwd, user=user
+        )
+        return Job(self, number, argv)
 
     def request(self, what: str, job: int, *, seconds: float = 0, **parameters: object) -> dict[str, Any]:
         """Have the agent do one thing; returns its answer."""
@@ -158,10 +209,8 @@ class Guest:
         return self._answer(seconds + GRACE_S)
 
     def _boot(self) -> None:
-        # Where it must not be: the agent's interpreter is the tests' own, without the virtual environment.
-        interpreter = Path(sys.executable).resolve()
         initramfs = self._folder / "initramfs"
-        initramfs.write_bytes(self._parts.initramfs(shlex.join([str(interpreter), "-I", "-S", str(AGENT)])))
+        initramfs.write_bytes(self._parts.initramfs(shlex.join([sys.executable, "-I", str(AGENT)])))
         self._line, theirs = socket.socketpair()
         with theirs, (self._folder / "qemu.log").open("wb") as log:
             self._process = subprocess.Popen(

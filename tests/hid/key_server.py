@@ -58,6 +58,11 @@ class Seat:
         self._thread.join(PATIENCE_S)
         assert not self._thread.is_alive()
 
+    def remove(self) -> None:
+        """Pull and destroy it."""
+        self.unplug()
+        keys.remove(self._folder, self._name)
+
     def set(self, *settings: str) -> None:
         """Change what a person sets on it."""
         keys.configure(self._folder, self._name, settings)
@@ -95,6 +100,8 @@ def main() -> None:
                 seats[name].unplug()
             case "set":
                 seats[name].set(*words)
+            case "remove":
+                seats.pop(name).remove()
             case "winks":
                 answer = seats[name].winks
         sys.stdout.write(json.dumps(answer) + "\n")

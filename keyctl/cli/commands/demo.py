@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from keyctl.cli.frame import Command, Outcome
-from keyctl.errors import Exit
+from keyctl.errors import Exit, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,8 +36,11 @@ def COMMAND() -> Outcome:  # noqa: N802  # as in the catalogue
     """
     import tempfile
 
-    with tempfile.TemporaryDirectory(prefix="keyctl-demo-") as folder:
-        steps = list(_play(Path(folder)))
+    try:
+        with tempfile.TemporaryDirectory(prefix="keyctl-demo-") as folder:
+            steps = list(_play(Path(folder)))
+    except OSError as error:
+        raise _no_room() from error
     return Outcome(data={"steps": steps}, text=lambda: "\n".join(_text(step) for step in steps))
 
 
@@ -56,6 +59,8 @@ def _play(folder: Path) -> Iterator[Step]:
         done = _run(about, command, folder, home)
         if done.exit_status == Exit.INTERRUPTED:
             raise KeyboardInterrupt
+        if done.exit_status == Exit.STORE:
+            raise _no_room()
         if done.exit_status != expected:
             # A demonstration that goes on after a failure would show things that are not so.
             raise RuntimeError(f"`{command}` ended with {done.exit_status}: {done.output}")
@@ -91,25 +96,29 @@ def _play(folder: Path) -> Iterator[Step]:
     yield step("", "keyctl reset --key virtual:green --confirm virtual:green")
 
 
+def _no_room() -> StoreError:
+    return StoreError(
+        "store_unwritable",
+        "the demonstration cannot write its files to the folder for temporary files",
+        "make room there, or name another folder with TMPDIR",
+    )
+
+
 def _run(about: str, command: str, folder: Path, home: Path) -> Step:
     """Run one command line in this process, as if typed in *folder*."""
     import contextlib
     import io
-    import os
     import shlex
 
     from keyctl.cli.main import main
 
+    words = shlex.split(command)[1:]
+    if "--pin-file" in words:
+        at = words.index("--pin-file") + 1
+        words[at] = str(folder / words[at])
     output = io.StringIO()
-    outside = os.environ.get("KEYCTL_HOME")
-    os.environ["KEYCTL_HOME"] = str(home)
-    try:
-        with contextlib.chdir(folder), contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-            status = main(shlex.split(command)[1:])
-    finally:
-        os.environ.pop("KEYCTL_HOME")
-        if outside is not None:
-            os.environ["KEYCTL_HOME"] = outside
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+        status = main([*words, "--home", str(home)])
     return Step(about=about, command=command, exit_status=status, output=output.getvalue().rstrip("\n"))
 
 
