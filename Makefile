@@ -1,11 +1,12 @@
 # make demo, make test: each from a fresh clone. Everything goes into .venv; as root, make test also installs what the
-# card reader tests need from the distribution.
+# tests with card readers and with a real kernel need from the distribution.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-NFC_PACKAGES := pcscd vsmartcard-vpcd libpcsclite-dev swig gcc pkg-config groff-base
-PACKAGES := $(NFC_PACKAGES) python3-dev
+# Card readers, the guest with a kernel that has USB, and what the tests compare with there.
+PACKAGES := pcscd vsmartcard-vpcd libpcsclite-dev swig gcc pkg-config python3-dev groff-base \
+  qemu-system-x86 fido2-tools openssh-client pamu2fcfg
 
 .PHONY: demo test check generate bench clean packages
 
@@ -14,7 +15,7 @@ demo: $(VENV)/installed
 
 # Prints what it runs and what came out; a skipped test is a failure where CI=true.
 test: packages $(VENV)/developing
-	$(BIN)/python -m pytest -q -n auto --dist loadfile
+	$(BIN)/python -m pytest -q -n auto --dist loadgroup
 	@$(MAKE) --no-print-directory check
 
 check: $(VENV)/developing

@@ -30,6 +30,7 @@ class Exit(IntEnum):
     DECLINED = 11
     INTERRUPTED = 130
     BROKEN_PIPE = 141
+    TERMINATED = 143
 
 
 #: Exit statuses in words, for the man page.
@@ -48,6 +49,7 @@ EXIT_MEANINGS: Mapping[Exit, str] = {
     Exit.DECLINED: "you said no, nothing was changed",
     Exit.INTERRUPTED: "interrupted",
     Exit.BROKEN_PIPE: "the output could not be written",
+    Exit.TERMINATED: "told to end by a signal; what the key was asked to wait for was cancelled",
 }
 
 #: code -> (exit status, meaning)

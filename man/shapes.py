@@ -16,6 +16,7 @@ from typing import Any
 from keyctl import model
 from keyctl.cli.commands.demo import Step
 from keyctl.core import advisories
+from keyctl.core.diagnosis_facts import Diagnosis
 from keyctl.errors import Details
 from keyctl.model import Key
 from keyctl.operations.information import Information, PinState
@@ -114,6 +115,8 @@ DATA: dict[str, type] = {
     "passkeys delete": Deletion,
     "passkeys rename": Renaming,
     "reset": KeyChange,
+    "wink": KeyChange,
+    "doctor": Diagnosis,
     "virtual new": VirtualChange,
     "virtual list": VirtualKeys,
     "virtual profiles": Imitations,

@@ -28,6 +28,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With pytest-xdist, a file stays with one worker, and all that needs the guest shares one boot."""
+    for item in items:
+        group = "guest" if "hid" in item.path.parts else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say it loudly: where CI=true, a skipped test means that a component is missing."""
     if os.environ.get("CI") == "true" and terminalreporter.stats.get("skipped"):

@@ -54,6 +54,7 @@ def circumstances(context: click.Context, *, yes: bool | None = None, confirm: s
     settings = settings_of(context)
     is_terminal = terminal.present()
     person = terminal.Person(
+        present=is_terminal,
         terminal=is_terminal and not settings.no_input,
         pin_source=pin_sources.source_from(settings),
         yes=yes,

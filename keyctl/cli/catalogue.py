@@ -18,6 +18,8 @@ CATALOGUE: dict[str, Entry] = {
     "pin": Entry("pin", "Set, change or try the PIN of a key."),
     "passkeys": Entry("passkeys", "List, show, delete and rename the passkeys on a key."),
     "reset": Entry("reset", "Erase a key: all passkeys, registrations and the PIN."),
+    "wink": Entry("wink", "Make a key blink, to see which one it is."),
+    "doctor": Entry("doctor", "Find out why a key is not seen or cannot be reached."),
     "virtual": Entry("virtual", "Make and change software keys for trying things out."),
     "demo": Entry("demo", "Play the main jobs on virtual keys, without hardware."),
     "completion": Entry("completion", "Print the completion script for a shell."),

@@ -36,6 +36,8 @@ class Outcome:
     errors: Sequence[KeyctlError] = ()
     #: Whether ``errors`` decide the exit status; `list` ends with 0 all the same.
     errors_count: bool = True
+    #: Whether a check ran and found something.
+    found: bool = False
 
 
 class Shown(Exception):  # noqa: N818  # no error: it ends the parsing early, as click.exceptions.Exit does

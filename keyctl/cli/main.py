@@ -104,7 +104,9 @@ def _outcome(arguments: list[str], settings: Settings) -> Outcome:
 
 
 def _show(outcome: Outcome, settings: Settings) -> int:
-    status = outcome.errors[0].exit_status if outcome.errors and outcome.errors_count else Exit.DONE
+    status = Exit.FOUND if outcome.found else Exit.DONE
+    if outcome.errors and outcome.errors_count:
+        status = outcome.errors[0].exit_status
     if settings.json:
         _print_document(settings, status, outcome.data, outcome.errors)
     elif not settings.quiet:
@@ -190,7 +192,7 @@ def _keep_standard_descriptors() -> None:
 
 def _terminated(_signal: int, _frame: object) -> None:
     """End by way of all ``finally`` blocks: they cancel the key's wait and restore the terminal's echo."""
-    raise SystemExit(128 + signal.SIGTERM)
+    raise SystemExit(Exit.TERMINATED)
 
 
 def _before_separator(arguments: Sequence[str]) -> Sequence[str]:

@@ -57,6 +57,7 @@ class Person:
     """Answers an operation's questions: from the terminal, or from the options that stand in for a person.
 
     Args:
+        present: Whether a person is there at all.
         terminal: Whether questions may be asked there.
         pin_source: Where PINs come from instead of the prompt, or None.
         yes: Whether ``--yes`` was given; None for a command that has no such option.
@@ -66,11 +67,13 @@ class Person:
     def __init__(
         self,
         *,
+        present: bool,
         terminal: bool,
         pin_source: PinSource | None = None,
         yes: bool | None = None,
         confirm: str | None = None,
     ) -> None:
+        self._present = present
         self._terminal = terminal
         self._pin_source = pin_source
         self._yes = yes
@@ -80,6 +83,11 @@ class Person:
     def attended(self) -> bool:
         """Whether PINs are typed in by a person."""
         return self._terminal and self._pin_source is None
+
+    @property
+    def can_choose(self) -> bool:
+        """Whether a person can touch the key that is meant, and no PIN waits for a key that is named."""
+        return self._present and self._pin_source is None
 
     def pin(self, request: PinRequest) -> str:
         """Take the PIN from its source; a new one is asked for twice at a terminal."""

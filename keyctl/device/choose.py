@@ -10,7 +10,7 @@ from keyctl.errors import Details, KeyChoiceError, KeyctlError
 from keyctl.model import Access, Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from keyctl.device.discover import Discovery, Found
@@ -22,8 +22,8 @@ _YUBICO_VENDOR_ID = 0x1050
 _TELLING_PRODUCT_LENGTH = 6
 
 
-def wait_for_key(home: Path, wanted: str | None, wait_s: float, on_wait: Callable[[float], None]) -> Found:
-    """The key that a command is about, as soon as it is there.
+def wait_for_keys(home: Path, wanted: str | None, wait_s: float, on_wait: Callable[[float], None]) -> tuple[Found, ...]:
+    """The keys that a command may be about, one or more, as soon as there is one.
 
     Args:
         home: The home folder, for the virtual keys.
@@ -32,15 +32,15 @@ def wait_for_key(home: Path, wanted: str | None, wait_s: float, on_wait: Callabl
         on_wait: Called once with *wait_s* before waiting.
 
     Raises:
-        KeyChoiceError: There is none (``no_key``), or more than one fits (``several_keys``).
+        KeyChoiceError: There is none (``no_key``).
     """
     deadline = time.monotonic() + wait_s
     waiting = False
     while True:
         try:
-            return choose(discover(home, wanted), wanted)
-        except KeyChoiceError as error:
-            if error.code != "no_key" or time.monotonic() >= deadline:
+            return fitting(discover(home, wanted), wanted)
+        except KeyChoiceError:
+            if time.monotonic() >= deadline:
                 raise
         if not waiting:
             waiting = True
@@ -49,34 +49,57 @@ def wait_for_key(home: Path, wanted: str | None, wait_s: float, on_wait: Callabl
 
 
 def choose(discovery: Discovery, wanted: str | None) -> Found:
-    """The one key that fits.
+    """The one key that fits, see :func:`fitting`.
 
-    Without *wanted*: the only physical key, or the only virtual one where no physical key is connected.
+    Raises:
+        KeyChoiceError: None fits (``no_key``), or more than one (``several_keys``).
+    """
+    return only(fitting(discovery, wanted))
+
+
+def only(candidates: Sequence[Found]) -> Found:
+    """The one candidate.
+
+    Raises:
+        KeyChoiceError: There are more (``several_keys``).
+    """
+    if len(candidates) > 1:
+        raise several(candidates)
+    return candidates[0]
+
+
+def several(candidates: Sequence[Found]) -> KeyChoiceError:
+    """More than one key fits."""
+    selectors = tuple(found.selector for found in candidates)
+    return KeyChoiceError(
+        "several_keys",
+        f"more than one security key fits: {', '.join(selectors)}",
+        "choose one with -k, like `-k '" + selectors[0] + "'`",
+        details=Details(candidates=selectors),
+    )
+
+
+def fitting(discovery: Discovery, wanted: str | None) -> tuple[Found, ...]:
+    """The keys that fit, one at least.
+
+    Without *wanted*: the physical keys, or the virtual ones where no physical key is connected.
 
     Args:
         discovery: What is connected.
         wanted: A selector as :attr:`Found.selector`, or a serial number; None: whatever is there.
 
     Raises:
-        KeyChoiceError: None fits (``no_key``), or more than one (``several_keys``).
+        KeyChoiceError: None fits (``no_key``).
     """
     if wanted is None:
-        fitting = _unnamed(discovery)
+        found = _unnamed(discovery)
     elif is_selector(wanted):
-        fitting = [found for found in discovery.found if found.selector == wanted]
+        found = [candidate for candidate in discovery.found if candidate.selector == wanted]
     else:
-        fitting = _by_serial(discovery, wanted)
-    if not fitting:
+        found = _by_serial(discovery, wanted)
+    if not found:
         raise _no_key(discovery, wanted)
-    if len(fitting) > 1:
-        selectors = tuple(found.selector for found in fitting)
-        raise KeyChoiceError(
-            "several_keys",
-            f"more than one security key fits: {', '.join(selectors)}",
-            "choose one with -k, like `-k '" + selectors[0] + "'`",
-            details=Details(candidates=selectors),
-        )
-    return fitting[0]
+    return tuple(found)
 
 
 def _unnamed(discovery: Discovery) -> list[Found]:

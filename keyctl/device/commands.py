@@ -11,6 +11,7 @@ class Hid(IntEnum):
 
     MSG = 0x03
     INIT = 0x06
+    WINK = 0x08
     CBOR = 0x10
     CANCEL = 0x11
     KEEPALIVE = 0x3B
@@ -22,10 +23,12 @@ class Hid(IntEnum):
 class Ctap(IntEnum):
     """Command bytes of CTAP2 (CTAP 2.2, section 6)."""
 
+    MAKE_CREDENTIAL = 0x01
     GET_INFO = 0x04
     CLIENT_PIN = 0x06
     RESET = 0x07
     CREDENTIAL_MANAGEMENT = 0x0A
+    SELECTION = 0x0B
     CREDENTIAL_MANAGEMENT_PREVIEW = 0x41
 
 
@@ -41,7 +44,8 @@ class PinStep(IntEnum):
     GET_TOKEN_WITH_PERMISSIONS = 0x09
 
 
-#: Flag of :attr:`fido2.ctap.CtapDevice.capabilities`: speaks CTAP2 (CTAP 2.2, section 11.2.9.1.3).
+#: Flags of :attr:`fido2.ctap.CtapDevice.capabilities`: can blink, and speaks CTAP2 (CTAP 2.2, section 11.2.9.1.3).
+CAPABILITY_WINK = 0x01
 CAPABILITY_CBOR = 0x04
 
 _CBOR_MAP = 0xA0
@@ -81,6 +85,8 @@ def describe(hid_command: int, data: bytes) -> Command:
     """What the message *data*, sent with *hid_command*, is."""
     if hid_command == Hid.YUBIKEY_CONFIG:
         return Command(name="YubiKey configuration", read=True)
+    if hid_command == Hid.WINK:
+        return Command(name="wink", read=True)
     if hid_command == Hid.MSG:
         return Command(name="U2F message", read=False)
     if hid_command != Hid.CBOR or not data:
@@ -91,6 +97,10 @@ def describe(hid_command: int, data: bytes) -> Command:
         case Ctap.CLIENT_PIN:
             step = _small_integer(data[1:], key=2)
             return Command(name=f"clientPin {_PIN_STEPS.get(step, step)}", read=step in _PIN_READS)  # type: ignore[call-overload]  # any number may be looked up
+        case Ctap.MAKE_CREDENTIAL:
+            return Command(name="makeCredential", read=False)
+        case Ctap.SELECTION:
+            return Command(name="authenticatorSelection", read=False)
         case Ctap.RESET:
             return Command(name="reset", read=False)
         case Ctap.CREDENTIAL_MANAGEMENT | Ctap.CREDENTIAL_MANAGEMENT_PREVIEW:

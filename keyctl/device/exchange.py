@@ -8,9 +8,11 @@ from fido2 import cbor
 from fido2.ctap import CtapError
 
 from keyctl.device import commands, errors
+from keyctl.device.decoding import decode_map
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from threading import Event
 
     from fido2.ctap import CtapDevice
 
@@ -33,8 +35,15 @@ class Exchange:
         #: Longer messages are refused without sending them; bytes.
         self.max_message_bytes = MIN_MESSAGE_BYTES
 
-    def send(self, command: int, parameters: Mapping[int, Any] | None = None) -> Mapping[Any, Any]:
+    def send(
+        self, command: int, parameters: Mapping[int, Any] | None = None, *, cancel: Event | None = None
+    ) -> Mapping[Any, Any]:
         """Send one command and decode the answer, which is a map, empty when the key sent none.
+
+        Args:
+            command: The command byte.
+            parameters: What follows it.
+            cancel: Of a caller who has asked for the touch himself; he sets it to take the command back.
 
         Raises:
             CtapError: The key reported a failure.
@@ -47,21 +56,7 @@ class Exchange:
         if len(message) > self.max_message_bytes:
             raise CtapError(CtapError.ERR.REQUEST_TOO_LARGE)
         with errors.understanding(self.label):
-            answer = self.device.call(commands.Hid.CBOR, message)
+            answer = self.device.call(commands.Hid.CBOR, message, cancel)
             if answer[0] != CtapError.ERR.SUCCESS:
                 raise CtapError(answer[0])
-            return _decoded(answer[1:])
-
-
-def _decoded(content: bytes) -> Mapping[Any, Any]:
-    """The map in *content*; raises what :func:`keyctl.device.errors.understanding` understands."""
-    if not content:
-        return {}
-    value = cbor.decode(content)
-    if not isinstance(value, dict):
-        raise TypeError("no map")
-    # python-fido2 does not notice text that ends too early. Comparing the length finds that, and still takes answers
-    # whose maps are in another order than the canonical one, which some keys send.
-    if len(cbor.encode(value)) != len(content):
-        raise ValueError("not whole")
-    return value
+            return decode_map(answer[1:])

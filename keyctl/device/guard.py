@@ -85,7 +85,7 @@ class GuardedDevice(CtapDevice):
         Args:
             cmd: Command of the USB framing.
             data: What to send.
-            event: Set when the command is to be cancelled; one of its own by default.
+            event: Of a caller who has asked for the touch himself, so that nobody is told here; he sets it to cancel.
             on_keepalive: Told when the key says that it still works, or waits for a touch.
 
         Raises:
@@ -99,7 +99,7 @@ class GuardedDevice(CtapDevice):
         busy_until = time.monotonic() + self._lock_s
         while True:
             try:
-                return self._send(command.name, cmd, data, event or threading.Event(), on_keepalive)
+                return self._send(command.name, cmd, data, event, on_keepalive)
             except CtapError as error:
                 if error.code != CtapError.ERR.CHANNEL_BUSY:
                     raise
@@ -126,7 +126,7 @@ class GuardedDevice(CtapDevice):
         name: str,
         cmd: int,
         data: bytes,
-        cancel: threading.Event,
+        event: threading.Event | None,
         on_keepalive: Callable[[STATUS], None] | None,
     ) -> bytes:
         self.commands_sent += 1
@@ -135,7 +135,7 @@ class GuardedDevice(CtapDevice):
         outcome = "failed"
         received = 0
         try:
-            answer = self._wait(cmd, data, cancel, on_keepalive)
+            answer = self._wait(cmd, data, event, on_keepalive)
             received = len(answer)
             self.bytes_received += received
             outcome = _outcome(cmd, answer)
@@ -152,8 +152,10 @@ class GuardedDevice(CtapDevice):
         return answer
 
     def _wait(
-        self, cmd: int, data: bytes, cancel: threading.Event, on_keepalive: Callable[[STATUS], None] | None
+        self, cmd: int, data: bytes, event: threading.Event | None, on_keepalive: Callable[[STATUS], None] | None
     ) -> bytes:
+        cancel = event or threading.Event()
+
         def run(tell: Callable[[object], None]) -> bytes:
             try:
                 return self._device.call(cmd, data, cancel, tell)
@@ -169,9 +171,9 @@ class GuardedDevice(CtapDevice):
             work.start()
             while True:
                 try:
-                    news = work.next(deadline)
+                    news = work.next(deadline, cancel)
                 except TimeoutError as error:
-                    if touch_wanted:
+                    if touch_wanted or cancel.is_set():
                         return self._cancelled(work, cancel)
                     self._give_up(work, cancel)
                     raise errors.silent(self._label) from error
@@ -182,11 +184,12 @@ class GuardedDevice(CtapDevice):
                 if on_keepalive is not None:
                     on_keepalive(status)
                 touch_wanted = status is STATUS.UPNEEDED
-                if touch_wanted and self._touch_s <= 0:
+                if cancel.is_set() or (touch_wanted and self._touch_s <= 0):
                     return self._cancelled(work, cancel)
                 if touch_wanted and touch_deadline is None:
                     touch_deadline = time.monotonic() + self._touch_s
-                    self._on_touch(self._label, self._touch_s)
+                    if event is None:
+                        self._on_touch(self._label, self._touch_s)
                 if touch_deadline is not None:
                     # After the touch it may work on; going to and fro gains no more than that.
                     deadline = touch_deadline + (0.0 if touch_wanted else self._answer_s)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SYS = Path("/sys")
 DEV = Path("/dev")
 
-#: Keys in a command send something every 0.1 s (CTAP 2.2, section 11.2.9.2.1); one that is silent for so long is dead.
+#: Keys in a command send something every 0.1 s (CTAP 2.2, section 11.2.9.1.7); one that is silent for so long is dead.
 SILENCE_S = 12.0
 
 _NODE = re.compile(r"hidraw([0-9]{1,9})")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from keyctl.device import hidraw
 from keyctl.device.deadline import bounded
 from keyctl.errors import UnreachableError
 from keyctl.model import Transport
@@ -58,19 +60,21 @@ def readers(service_s: float = _SERVICE_S) -> tuple[Reader, ...]:
 def is_missed(sys_root: Path = Path("/sys")) -> bool:
     """Whether somebody without a running service would miss it.
 
-    On Linux: a USB card reader is plugged in (device class 0x0B), or a service was named. Everybody else would be told
-    with every command that something is missing which they never needed.
+    On Linux: a USB card reader is plugged in (device class 0x0B) that is no security key itself, or a service was named.
+    Everybody else would be told with every command that something is missing which they never needed.
     """
     if sys.platform != "linux" or os.environ.get("PCSCLITE_CSOCK_NAME"):
         return True
+    devices = []
     for interface in (sys_root / "bus" / "usb" / "devices").glob("*/bInterfaceClass"):
-        try:
+        # Unplugged while we looked: then it is no reader any more.
+        with contextlib.suppress(OSError):
             if interface.read_text("ascii", errors="replace").strip() == _SMART_CARD_CLASS:
-                return True
-        except OSError:
-            # Unplugged while we looked.
-            continue
-    return False
+                devices.append(interface.parent.resolve(strict=True).parent)
+    if not devices:
+        return False
+    keys = [Path(node.device_path) for node in hidraw.nodes(sys_root)]
+    return any(all(device not in key.parents for key in keys) for device in devices)
 
 
 def transport_of(atr: bytes) -> Transport:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from fido2.ctap import CtapError
 
 from keyctl.device import answers, errors
-from keyctl.device.commands import CAPABILITY_CBOR, Ctap, Hid, PinStep
+from keyctl.device.commands import CAPABILITY_CBOR, CAPABILITY_WINK, Ctap, Hid, PinStep
 from keyctl.device.exchange import Exchange
 from keyctl.device.guard import GuardedDevice
 from keyctl.device.identity import YUBICO_VENDOR_ID, key_from
@@ -20,6 +20,7 @@ from keyctl.model import Access, Transport
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+    from threading import Event
     from types import TracebackType
 
     from keyctl.device.discover import Found
@@ -270,6 +271,19 @@ class Session:
         options = {**self.info.options, "clientPin": False} if "clientPin" in self.info.options else self.info.options
         self.info = replace(self.info, options=options, force_pin_change=False, remaining_passkeys=None)
 
+    def wink(self) -> None:
+        """Have the key blink for a moment (CTAP 2.2, section 11.2.9.2.1); nothing on it changes."""
+        if self.key.transport is not Transport.USB or not self._device.capabilities & CAPABILITY_WINK:
+            raise self._unsupported("cannot blink when it is told to", "only keys on USB do, and not all of them")
+        with errors.reported(self._label):
+            self._device.call(Hid.WINK)
+
+    def wait_for_touch(self, cancel: Event) -> bool:
+        """Whether the key was touched before *cancel* was set; see :func:`keyctl.device.selection.wait_for_touch`."""
+        from keyctl.device import selection
+
+        return selection.wait_for_touch(self._exchange, self.info, cancel)
+
     @property
     def _is_u2f(self) -> bool:
         return not self._device.capabilities & CAPABILITY_CBOR
@@ -375,7 +389,5 @@ class Session:
         protocol = next(number for number in _PIN_PROTOCOLS if number in self.info.pin_protocols)
         return self._exchange.send(Ctap.CLIENT_PIN, {1: protocol, 2: step})
 
-    def _unsupported(self, what: str) -> UnsupportedError:
-        return UnsupportedError(
-            "unsupported", f"{self._label} {what}", "`keyctl info` shows what it can do", key=self._label
-        )
+    def _unsupported(self, what: str, hint: str = "`keyctl info` shows what it can do") -> UnsupportedError:
+        return UnsupportedError("unsupported", f"{self._label} {what}", hint, key=self._label)

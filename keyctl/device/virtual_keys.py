@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from keyctl.errors import KeyctlError
+from keyctl.errors import KeyctlError, UnreachableError
 from keyctl.store.paths import virtual_keys_folder
+from keyctl.virtual.hid_bus import UsbIdentity
 from keyctl.virtual.keys import (
     VirtualKey,
     check_new,
@@ -30,8 +32,10 @@ if TYPE_CHECKING:
 __all__ = [
     "PROFILES",
     "QUIRKS",
+    "Bus",
+    "UsbIdentity",
     "VirtualKey",
-    "attach_nfc",
+    "attach",
     "check_new",
     "check_settings",
     "configure",
@@ -44,24 +48,46 @@ __all__ = [
 ]
 
 
-def attach_nfc(home: Path, name: str, port: int | None, stop: threading.Event, on_attached: Callable[[], None]) -> None:
-    """Put a virtual key on a virtual card reader of this machine, until *stop* is set or the key is unplugged.
+class Bus(StrEnum):
+    """Where a virtual key can be attached."""
+
+    #: A contactless card behind vsmartcard's vpcd reader.
+    NFC = "nfc"
+    #: A HID device made by the kernel's uhid driver.
+    HID = "hid"
+    #: A USB device behind the kernel's dummy_hcd, with all that USB tells.
+    USB = "usb"
+
+
+def attach(
+    home: Path,
+    name: str,
+    bus: Bus,
+    *,
+    port: int | None,
+    identity: UsbIdentity,
+    stop: threading.Event,
+    on_attached: Callable[[], None],
+    on_wink: Callable[[], None],
+) -> None:
+    """Put a virtual key on a bus of this machine, until *stop* is set or the key is unplugged.
 
     Args:
         home: The home folder.
         name: The virtual key.
-        port: TCP port of the reader's driver; None: that of the first reader.
+        bus: Where.
+        port: TCP port of the card reader's driver; None: that of the first reader.
+        identity: What a HID or USB device says of itself.
         stop: Ends it, from any thread.
-        on_attached: Called when the reader has taken the card.
+        on_attached: Called when the key is there.
+        on_wink: Called when a program asks the key to blink (HID and USB).
 
     Raises:
         NotFoundError: There is no such key.
         StoreError: It is attached already, or its files cannot be used.
-        UnreachableError: There is no such reader, or the key is unplugged (``attach_failed``).
+        UnreachableError: There is no such bus, or the key is unplugged (``attach_failed``).
     """
-    from keyctl.virtual.card import FidoCard
     from keyctl.virtual.device import VirtualDevice
-    from keyctl.virtual.vpcd import DEFAULT_PORT, serve
 
     folder = virtual_keys_folder(home)
 
@@ -71,12 +97,24 @@ def attach_nfc(home: Path, name: str, port: int | None, stop: threading.Event, o
         except KeyctlError:
             return False
 
-    with hold(folder, name, "nfc"):
-        device = VirtualDevice(folder, name)
-        serve(
-            FidoCard(device),
-            port=DEFAULT_PORT if port is None else port,
-            stop=stop,
-            on_connected=on_attached,
-            is_present=is_present,
+    if not get(folder, name).plugged:
+        raise UnreachableError(
+            "attach_failed",
+            f"virtual key {name} is unplugged",
+            f"plug it in with `keyctl virtual plug {name}`",
+            key=f"virtual:{name}",
         )
+    with hold(folder, name, bus.value):
+        device = VirtualDevice(folder, name)
+        if bus is Bus.NFC:
+            from keyctl.virtual import vpcd
+            from keyctl.virtual.card import FidoCard
+
+            number = vpcd.DEFAULT_PORT if port is None else port
+            card = FidoCard(device)
+            vpcd.serve(card, port=number, stop=stop, on_connected=on_attached, is_present=is_present)
+            return
+        from keyctl.virtual import gadget, uhid
+
+        serve = uhid.serve if bus is Bus.HID else gadget.serve
+        serve(device, identity, stop=stop, on_connected=on_attached, is_present=is_present, on_wink=on_wink)

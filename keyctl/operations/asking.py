@@ -33,6 +33,13 @@ class Asker(Protocol):
     def attended(self) -> bool:
         """Whether PINs are typed in by a person at a terminal."""
 
+    @property
+    def can_choose(self) -> bool:
+        """Whether a person is there who can touch the one of several keys that is meant.
+
+        Not where PINs come from elsewhere: those go to no key but one that was named.
+        """
+
     def pin(self, request: PinRequest) -> str:
         """The PIN, as it was given.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from keyctl.device import virtual_keys
+from keyctl.device.virtual_keys import Bus, UsbIdentity
 from keyctl.errors import StoreError
 from keyctl.store import paths
 
@@ -108,21 +109,57 @@ def configure(circumstances: Circumstances, name: str, settings: Sequence[str], 
     return VirtualChange(virtual=after, changed=after != before)
 
 
-def attach_nfc(circumstances: Circumstances, name: str, port: int | None) -> VirtualChange:
-    """Put a virtual key on the card reader of vsmartcard's vpcd until the user interrupts or the key is unplugged.
+def attach(
+    circumstances: Circumstances,
+    name: str,
+    bus_name: str,
+    *,
+    port: int | None,
+    product: str,
+    serial: str,
+    vendor_id: int,
+    product_id: int,
+) -> VirtualChange:
+    """Put a virtual key on a bus of this machine until the user interrupts or the key is unplugged.
+
+    Args:
+        circumstances: Where the key is.
+        name: The virtual key.
+        bus_name: ``nfc``, ``hid`` or ``usb``.
+        port: The TCP port of vpcd, for ``nfc``; None: its usual one.
+        product: What a HID or USB device says that it is.
+        serial: Its serial number.
+        vendor_id: Its vendor, 16 bits.
+        product_id: Its kind, 16 bits.
 
     Raises:
         NotFoundError: There is none of this name.
-        UnreachableError: Nothing listens on *port* (``attach_failed``).
+        UnreachableError: The bus is not there (``attach_failed``).
     """
+    bus = Bus(bus_name)
+    identity = UsbIdentity(
+        vendor_id=vendor_id, product_id=product_id, manufacturer="keyctl", product=product, serial=serial
+    )
+    where = {Bus.NFC: "the card reader", Bus.HID: "HID", Bus.USB: "USB"}[bus]
 
     def attached() -> None:
-        circumstances.asker.tell(f"virtual key {name} is on the card reader; Ctrl-C takes it off")
+        circumstances.asker.tell(f"virtual key {name} is on {where}; Ctrl-C takes it off")
 
-    stop = threading.Event()
+    def wink() -> None:
+        circumstances.asker.tell(f"virtual key {name} blinks")
+
     # Ctrl-C is how this ends when all is well.
     with contextlib.suppress(KeyboardInterrupt):
-        virtual_keys.attach_nfc(circumstances.home, name, port, stop, attached)
+        virtual_keys.attach(
+            circumstances.home,
+            name,
+            bus,
+            port=port,
+            identity=identity,
+            stop=threading.Event(),
+            on_attached=attached,
+            on_wink=wink,
+        )
     return VirtualChange(virtual=virtual_keys.get(paths.virtual_keys_folder(circumstances.home), name), changed=False)
 
 

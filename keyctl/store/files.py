@@ -28,8 +28,11 @@ def make_private_folder(folder: Path) -> None:
     Raises:
         StoreError: It cannot be created, or something else is in its place.
     """
+    # Path.mkdir would give what is missing above it the permissions of the umask.
+    missing = [folder, *folder.parents]
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in reversed(missing[: next(i for i, path in enumerate(missing) if path.exists()) or 1]):
+            path.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise _unwritable(folder, error) from error
 

@@ -1,4 +1,4 @@
-"""Packed attestation under a test root of the home folder (WebAuthn level 2, sections 8.2 and 8.2.1).
+"""Attestation under a test root of the home folder: packed (WebAuthn level 2, section 8.2), and that of U2F.
 
 The root vouches for nothing but that a virtual key of this home folder made the credential. Like real keys of one
 model, keys of one profile share a certificate. They are made when first needed and kept.
@@ -43,28 +43,52 @@ def root_certificate(folder: Path) -> bytes:
     return _load(folder / _FILE)["root"][1]
 
 
-def statement(context: Context, aaguid: bytes, message: bytes) -> dict[str, Any]:
+def statement(context: Context, aaguid: bytes, message: bytes, *, enterprise: bool = False) -> dict[str, Any]:
     """The attestation statement over *message*, which is the authenticator data and the client data's hash.
+
+    Args:
+        context: The key.
+        aaguid: What the key says it is.
+        message: What is attested.
+        enterprise: Whether the certificate is this key's own, with its name in it, which outlives a reset.
 
     Raises:
         StoreError: The test root's file cannot be used or written.
     """
-    with context.folder_locked():
-        private_key, certificate = _leaf(context.folder / _FILE, aaguid, context.profile.name)
+    pair, name = aaguid.hex(), f"keyctl virtual key {context.profile.name}"
+    if enterprise:
+        pair, name = f"enterprise {pair} {context.key_name}", f"{name} {context.key_name}"
+    private_key, certificate = _leaf(context, pair, name, aaguid)
     return {"alg": ES256, "sig": sign(ES256, private_key, message), "x5c": [certificate]}
 
 
-# The pairs below are private key (32 bytes) and certificate (DER); the key of a pair is "root" or an AAGUID in
-# hexadecimal.
+def u2f_signature(context: Context, message: bytes) -> tuple[bytes, bytes]:
+    """The attestation over *message* in a U2F registration.
+
+    Returns:
+        The certificate, DER, and the signature.
+
+    Raises:
+        StoreError: The test root's file cannot be used or written.
+    """
+    profile = context.profile.name
+    private_key, certificate = _leaf(context, f"u2f {profile}", f"keyctl virtual U2F key {profile}", None)
+    return certificate, sign(ES256, private_key, message)
 
 
-def _leaf(path: Path, aaguid: bytes, profile: str) -> tuple[bytes, bytes]:
-    pairs = _load(path)
-    name = aaguid.hex()
-    if name not in pairs:
-        pairs[name] = _new_leaf(pairs["root"], aaguid, profile)
-        _write(path, pairs)
-    return pairs[name]
+# The pairs below are private key (32 bytes) and certificate (DER); a pair is called "root", by an AAGUID in
+# hexadecimal, or by what it is for.
+
+
+def _leaf(context: Context, pair: str, name: str, aaguid: bytes | None) -> tuple[bytes, bytes]:
+    """The pair of that name, made with *name* and *aaguid* in its certificate when there is none."""
+    path = context.folder / _FILE
+    with context.folder_locked():
+        pairs = _load(path)
+        if pair not in pairs:
+            pairs[pair] = _new_leaf(pairs["root"], name, aaguid)
+            _write(path, pairs)
+    return pairs[pair]
 
 
 def _load(path: Path) -> dict[str, tuple[bytes, bytes]]:
@@ -115,7 +139,8 @@ def _new_root() -> tuple[bytes, bytes]:
     return private_key, _signed(builder, private_key)
 
 
-def _new_leaf(root: tuple[bytes, bytes], aaguid: bytes, profile: str) -> tuple[bytes, bytes]:
+def _new_leaf(root: tuple[bytes, bytes], name: str, aaguid: bytes | None) -> tuple[bytes, bytes]:
+    """A certificate as WebAuthn level 2, section 8.2.1 wants it; one of U2F has no AAGUID."""
     from cryptography import x509
     from cryptography.x509.oid import NameOID
 
@@ -125,7 +150,7 @@ def _new_leaf(root: tuple[bytes, bytes], aaguid: bytes, profile: str) -> tuple[b
             x509.NameAttribute(NameOID.COUNTRY_NAME, _COUNTRY),
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, "keyctl"),
             x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, "Authenticator Attestation"),
-            x509.NameAttribute(NameOID.COMMON_NAME, f"keyctl virtual key {profile}"),
+            x509.NameAttribute(NameOID.COMMON_NAME, name),
         ]
     )
     builder = (
@@ -133,10 +158,10 @@ def _new_leaf(root: tuple[bytes, bytes], aaguid: bytes, profile: str) -> tuple[b
         .subject_name(subject)
         .issuer_name(x509.load_der_x509_certificate(root[1]).subject)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(
-            x509.UnrecognizedExtension(x509.ObjectIdentifier(AAGUID_OID), _OCTET_STRING_16 + aaguid), critical=False
-        )
     )
+    if aaguid is not None:
+        extension = x509.UnrecognizedExtension(x509.ObjectIdentifier(AAGUID_OID), _OCTET_STRING_16 + aaguid)
+        builder = builder.add_extension(extension, critical=False)
     return private_key, _signed(builder, root[0])
 
 

@@ -63,6 +63,12 @@ def verify_user(
     return True
 
 
+def check_always_uv(context: Context, mac: bytes | None) -> None:
+    """PUAT_REQUIRED where every operation needs the user verified and there is no PIN token (option alwaysUv)."""
+    if context.state.configuration.always_uv and mac is None:
+        raise CtapError(ERR.PUAT_REQUIRED)
+
+
 def check_uv_option(options: Parameters | None, *, has_mac: bool) -> None:
     """INVALID_OPTION when built-in user verification is asked for; beside a PIN token the option counts as false."""
     if options is not None and options.flag("uv") and not has_mac:
@@ -87,18 +93,23 @@ def authenticator_data(
         (
             sha256(rp_id.encode()).digest(),
             bytes([flags]),
-            _next_counter(context).to_bytes(_COUNTER_BYTES, "big"),
+            next_counter(context),
             attested,
             cbor.encode(extensions) if extensions else b"",
         )
     )
 
 
-def _next_counter(context: Context) -> int:
-    """Count one signature; a quirk decides by how much, and whether before or after."""
+def next_counter(context: Context) -> bytes:
+    """Count one signature; a quirk decides by how much, and whether before or after.
+
+    Returns:
+        The counter as it is signed, 4 bytes.
+    """
     state = context.state
     before = state.counter
     step = 1 + (os.urandom(1)[0] % _MAX_RANDOM_STEP if Quirk.COUNTER_RANDOM in context.quirks else 0)
     state.counter = (before + step) & MAX_COUNTER
     context.changed(durable=True)
-    return before if Quirk.COUNTER_FROM_ZERO in context.quirks else state.counter
+    told = before if Quirk.COUNTER_FROM_ZERO in context.quirks else state.counter
+    return told.to_bytes(_COUNTER_BYTES, "big")

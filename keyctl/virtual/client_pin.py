@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hmac
+from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from fido2.ctap import CtapError
 
 from keyctl.virtual import tokens
-from keyctl.virtual.info import has_permissions
-from keyctl.virtual.pin_protocol import PIN_PROTOCOLS, new_agreement_key, public_key
+from keyctl.virtual.info import has_permissions, min_pin_length
+from keyctl.virtual.key_agreement import agreement_key, chosen_protocol, shared_secret
+from keyctl.virtual.pin_protocol import public_key
 from keyctl.virtual.quirks import Quirk
 from keyctl.virtual.state import MAX_PIN_RETRIES, MAX_WRONG_IN_A_ROW, Pin
+from keyctl.virtual.tokens import Permission
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -62,7 +65,7 @@ def _get_pin_retries(context: Context, request: Parameters) -> Mapping[int, Any]
 def _get_key_agreement(context: Context, request: Parameters) -> Mapping[int, Any]:
     """CTAP 2.2, section 6.5.5.4."""
     protocol = _protocol(context, request)
-    return {0x01: public_key(_agreement_key(context, protocol))}
+    return {0x01: public_key(agreement_key(context, protocol))}
 
 
 def _set_pin(context: Context, request: Parameters) -> None:
@@ -71,7 +74,7 @@ def _set_pin(context: Context, request: Parameters) -> None:
     peer, mac, new_pin_enc = request.map(_KEY_AGREEMENT), request.octets(_AUTH_PARAM), request.octets(_NEW_PIN_ENC)
     if context.state.pin is not None:
         raise CtapError(ERR.PIN_AUTH_INVALID)
-    secret = _shared_secret(context, protocol, peer)
+    secret = shared_secret(context, protocol, peer)
     if not protocol.verify(secret, new_pin_enc, mac):
         raise CtapError(ERR.PIN_AUTH_INVALID)
     _store_pin(context, _new_pin(context, protocol, secret, new_pin_enc))
@@ -83,11 +86,15 @@ def _change_pin(context: Context, request: Parameters) -> None:
     peer, mac = request.map(_KEY_AGREEMENT), request.octets(_AUTH_PARAM)
     new_pin_enc, pin_hash_enc = request.octets(_NEW_PIN_ENC), request.octets(_PIN_HASH_ENC)
     _check_not_blocked(context)
-    secret = _shared_secret(context, protocol, peer)
+    secret = shared_secret(context, protocol, peer)
     if not protocol.verify(secret, new_pin_enc + pin_hash_enc, mac):
         raise CtapError(ERR.PIN_AUTH_INVALID)
     _check_pin(context, protocol, secret, pin_hash_enc)
-    _store_pin(context, _new_pin(context, protocol, secret, new_pin_enc))
+    pin = _new_pin(context, protocol, secret, new_pin_enc)
+    assert context.state.pin is not None
+    if context.state.configuration.force_pin_change and _hash(pin) == context.state.pin.hash:
+        raise CtapError(ERR.PIN_POLICY_VIOLATION)
+    _store_pin(context, pin)
 
 
 def _get_pin_token(context: Context, request: Parameters) -> Mapping[int, Any]:
@@ -97,8 +104,11 @@ def _get_pin_token(context: Context, request: Parameters) -> Mapping[int, Any]:
     if request.has(_PERMISSIONS) or request.has(_RP_ID):
         raise CtapError(ERR.INVALID_PARAMETER)
     _check_not_blocked(context)
-    secret = _shared_secret(context, protocol, peer)
+    secret = shared_secret(context, protocol, peer)
     _check_pin(context, protocol, secret, pin_hash_enc)
+    if context.state.configuration.force_pin_change:
+        # CTAP 2.0 has no other status that makes clients ask for a PIN.
+        raise CtapError(ERR.PIN_INVALID)
     return {0x02: protocol.encrypt(secret, tokens.issue_legacy(context, protocol.VERSION))}
 
 
@@ -109,8 +119,12 @@ def _get_token_with_permissions(context: Context, request: Parameters) -> Mappin
     permissions, rp_id = request.integer(_PERMISSIONS), request.optional_text(_RP_ID, 1)
     tokens.check_permissions(context, permissions, rp_id)
     _check_not_blocked(context)
-    secret = _shared_secret(context, protocol, peer)
+    secret = shared_secret(context, protocol, peer)
     _check_pin(context, protocol, secret, pin_hash_enc)
+    if context.state.configuration.force_pin_change:
+        raise CtapError(ERR.PIN_POLICY_VIOLATION)
+    if permissions == Permission.PCMR:
+        return {0x02: protocol.encrypt(secret, tokens.issue_persistent(context))}
     return {0x02: protocol.encrypt(secret, tokens.issue(context, protocol.VERSION, permissions, rp_id))}
 
 
@@ -126,25 +140,7 @@ _SUBCOMMANDS: Mapping[int, Callable[[Context, Parameters], Mapping[int, Any] | N
 
 
 def _protocol(context: Context, request: Parameters) -> PinProtocol:
-    number = request.optional_integer(_PROTOCOL)
-    tokens.check_protocol(context, number)
-    assert number is not None
-    return PIN_PROTOCOLS[number]
-
-
-def _agreement_key(context: Context, protocol: PinProtocol) -> bytes:
-    keys = context.state.ram.agreement
-    if protocol.VERSION not in keys:
-        keys[protocol.VERSION] = new_agreement_key()
-        context.changed(durable=False)
-    return keys[protocol.VERSION]
-
-
-def _shared_secret(context: Context, protocol: PinProtocol, peer: Parameters) -> bytes:
-    try:
-        return protocol.shared_secret(_agreement_key(context, protocol), peer.raw)
-    except ValueError:
-        raise CtapError(ERR.INVALID_PARAMETER) from None
+    return chosen_protocol(context, request.optional_integer(_PROTOCOL))
 
 
 def _check_not_blocked(context: Context) -> None:
@@ -206,7 +202,7 @@ def _new_pin(context: Context, protocol: PinProtocol, secret: bytes, new_pin_enc
         pin = octets.decode("utf-8")
     except UnicodeDecodeError:
         raise CtapError(ERR.PIN_POLICY_VIOLATION) from None
-    if len(octets) > _MAX_PIN_BYTES or len(pin) < context.profile.min_pin_length:
+    if len(octets) > _MAX_PIN_BYTES or len(pin) < min_pin_length(context):
         raise CtapError(ERR.PIN_POLICY_VIOLATION)
     return pin
 
@@ -214,8 +210,14 @@ def _new_pin(context: Context, protocol: PinProtocol, secret: bytes, new_pin_enc
 def _store_pin(context: Context, pin: str) -> None:
     """Take *pin* as the key's own, which ends every token."""
     state = context.state
-    state.pin = Pin(hash=sha256(pin.encode()).digest()[:_PIN_HASH_BYTES], length=len(pin))
+    state.pin = Pin(hash=_hash(pin), length=len(pin))
     state.pin_retries = MAX_PIN_RETRIES
     state.ram.wrong_pins = 0
     state.ram.token = None
+    state.persistent_token = None
+    state.configuration = replace(state.configuration, force_pin_change=False)
     context.changed(durable=True)
+
+
+def _hash(pin: str) -> bytes:
+    return sha256(pin.encode()).digest()[:_PIN_HASH_BYTES]

@@ -77,6 +77,11 @@ class Context:
         """The folder of virtual keys."""
         return self._files.folder
 
+    @property
+    def key_name(self) -> str:
+        """The name that the key has in that folder."""
+        return self._files.name
+
     def folder_locked(self) -> AbstractContextManager[None]:
         """Hold what all keys of the folder share, for a moment."""
         return self._files.folder_locked()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from fido2 import cbor
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from keyctl.virtual.context import Context, Continuation
     from keyctl.virtual.requests import Parameters
-    from keyctl.virtual.state import Credential, Token
+    from keyctl.virtual.state import Credential
 
 ERR = CtapError.ERR
 _HASH_BYTES = 32
@@ -79,11 +78,13 @@ def _enumerate_rps_next(context: Context, _: Parameters) -> Mapping[int, Any]:
 def _enumerate_credentials_begin(context: Context, request: Parameters) -> Mapping[int, Any]:
     """CTAP 2.2, section 6.8.4."""
     parameters = _subcommand_parameters(request)
-    token = _authenticate(context, request)
+    own_rp_id = _authenticate(context, request, reading=True)
     rp_id_hash = parameters.octets(_RP_ID_HASH, _HASH_BYTES, _HASH_BYTES)
-    if token.rp_id is not None and _hash(token.rp_id) != rp_id_hash:
+    if own_rp_id is not None and credentials.hash_of(own_rp_id) != rp_id_hash:
         raise CtapError(ERR.PIN_AUTH_INVALID)
-    found = tuple(credential for credential in context.state.credentials if _hash(credential.rp_id) == rp_id_hash)
+    found = tuple(
+        credential for credential in context.state.credentials if credentials.hash_of(credential.rp_id) == rp_id_hash
+    )
     if not found:
         raise CtapError(ERR.NO_CREDENTIALS)
     return _first(context, _CREDENTIALS, found)
@@ -97,9 +98,8 @@ def _enumerate_credentials_next(context: Context, _: Parameters) -> Mapping[int,
 def _delete_credential(context: Context, request: Parameters) -> None:
     """CTAP 2.2, section 6.8.5."""
     parameters = _subcommand_parameters(request)
-    token = _authenticate(context, request)
-    victim = _named(context, parameters, token)
-    context.state.credentials = tuple(other for other in context.state.credentials if other.id != victim.id)
+    victim = _named(context, parameters, _authenticate(context, request))
+    context.state.replace_credentials(tuple(other for other in context.state.credentials if other.id != victim.id))
     context.changed(durable=True)
 
 
@@ -108,8 +108,7 @@ def _update_user(context: Context, request: Parameters) -> None:
     if context.profile.listing is Listing.PREVIEW or Quirk.NO_UPDATE in context.quirks:
         raise CtapError(ERR.INVALID_COMMAND)
     parameters = _subcommand_parameters(request)
-    token = _authenticate(context, request)
-    old = _named(context, parameters, token)
+    old = _named(context, parameters, _authenticate(context, request))
     user = parameters.map(_USER)
     user_id, name, display_name = user.octets("id"), user.optional_text("name"), user.optional_text("displayName")
     if user_id != old.user_id:
@@ -119,7 +118,9 @@ def _update_user(context: Context, request: Parameters) -> None:
         user_name=stored_user_name(name or None, context.quirks),
         user_display_name=stored_user_name(display_name or None, context.quirks),
     )
-    context.state.credentials = tuple(new if other.id == old.id else other for other in context.state.credentials)
+    context.state.replace_credentials(
+        tuple(new if other.id == old.id else other for other in context.state.credentials)
+    )
     context.changed(durable=True)
 
 
@@ -138,8 +139,16 @@ def _subcommand_parameters(request: Parameters) -> Parameters:
     return request.map(_SUBCOMMAND_PARAMETERS)
 
 
-def _authenticate(context: Context, request: Parameters) -> Token:
-    """The token that authenticates the subcommand and its parameters.
+def _authenticate(context: Context, request: Parameters, *, reading: bool = False) -> str | None:
+    """Check the token that authenticates the subcommand and its parameters.
+
+    Args:
+        context: The key.
+        request: The command.
+        reading: Whether the persistent token is enough.
+
+    Returns:
+        The only RP that the token is for, or None: it is for all.
 
     Raises:
         CtapError: PUAT_REQUIRED without one, else as tokens.authenticate.
@@ -153,26 +162,27 @@ def _authenticate(context: Context, request: Parameters) -> Token:
     if parameters is not None:
         # The request was canonical, so encoding again gives the bytes that came.
         message += cbor.encode(parameters.raw)
-    return tokens.authenticate(context, protocol, message, mac, Permission.CM)
+    if reading and tokens.is_persistent(context, protocol, message, mac):
+        return None
+    return tokens.authenticate(context, protocol, message, mac, Permission.CM).rp_id
 
 
 def _authenticate_for_all(context: Context, request: Parameters) -> None:
-    """As :func:`_authenticate`, for what concerns all RPs: a token of one RP is not enough."""
-    token = _authenticate(context, request)
-    if token.rp_id is not None:
+    """As :func:`_authenticate`, for reading what concerns all RPs: a token of one RP is not enough."""
+    if _authenticate(context, request, reading=True) is not None:
         raise CtapError(ERR.PIN_AUTH_INVALID)
 
 
-def _named(context: Context, parameters: Parameters, token: Token) -> Credential:
+def _named(context: Context, parameters: Parameters, own_rp_id: str | None) -> Credential:
     """The credential that *parameters* name.
 
     Raises:
-        CtapError: NO_CREDENTIALS, or PIN_AUTH_INVALID when it is not of the token's RP.
+        CtapError: NO_CREDENTIALS, or PIN_AUTH_INVALID when it is not of *own_rp_id*.
     """
     wanted = credentials.descriptor_id(parameters.map(_CREDENTIAL_ID))
     for credential in context.state.credentials:
         if credential.id == wanted:
-            if token.rp_id not in {None, credential.rp_id}:
+            if own_rp_id not in {None, credential.rp_id}:
                 raise CtapError(ERR.PIN_AUTH_INVALID)
             return credential
     raise CtapError(ERR.NO_CREDENTIALS)
@@ -200,7 +210,3 @@ def _step(context: Context, continuation: Continuation) -> Mapping[int, Any]:
         return rp_answer(context, credential)
     first = len(continuation.items) == continuation.total
     return credential_answer(context, credential, total=continuation.total if first else None)
-
-
-def _hash(rp_id: str) -> bytes:
-    return sha256(rp_id.encode()).digest()

@@ -1,18 +1,18 @@
-"""Finding credentials: those in the key's memory, and those whose key is wrapped in their own id.
-
-A credential that is not discoverable takes no room: its id is the private key, encrypted for this key and bound to the
-RP. A reset replaces the secret and thereby ends them all.
-"""
+"""Finding credentials: those in the key's memory, and those whose key is wrapped in their own id."""
 
 from __future__ import annotations
 
 import os
+import secrets
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from fido2.ctap import CtapError
 
+from keyctl.virtual import wrapped_ids
+from keyctl.virtual.quirks import Quirk
 from keyctl.virtual.state import Credential
+from keyctl.virtual.wrapped_ids import LONG_ID_BYTES, WRAPPED_ID_BYTES, WrappedKey
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,62 +24,54 @@ ERR = CtapError.ERR
 PUBLIC_KEY_TYPE = "public-key"
 #: Bytes of a discoverable credential's id: about as long as a wrapped one.
 _STORED_ID_BYTES = 64
-
-# A wrapped id: version, nonce, then encrypted: algorithm, protection, private key; and the tag.
-_VERSION = b"\x01"
-_NONCE_BYTES = 12
-_ALGORITHM_BYTES = 2
-_PROTECTION_BYTES = 1
-_PRIVATE_KEY_BYTES = 32
-_TAG_BYTES = 16
-WRAPPED_ID_BYTES = 1 + _NONCE_BYTES + _ALGORITHM_BYTES + _PROTECTION_BYTES + _PRIVATE_KEY_BYTES + _TAG_BYTES
+#: The shortest that any known key makes.
+_SHORTEST_ID_BYTES = 32
 
 #: credProtect levels (CTAP 2.2, section 12.1).
 UV_OPTIONAL_WITH_LIST = 2
 UV_REQUIRED = 3
 
 
-def new_stored_id() -> bytes:
+def new_stored_id(context: Context) -> bytes:
     """An id for a discoverable credential."""
+    if Quirk.LONG_IDS in context.quirks:
+        return os.urandom(_SHORTEST_ID_BYTES + secrets.randbelow(LONG_ID_BYTES - _SHORTEST_ID_BYTES + 1))
     return os.urandom(_STORED_ID_BYTES)
 
 
-def wrap(secret: bytes, credential: Credential) -> bytes:
-    """The id of a credential that is not stored; *credential*'s own id is ignored."""
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+def wrapped_id_bytes(context: Context) -> int:
+    """How long the ids of credentials are that are not stored."""
+    return LONG_ID_BYTES if Quirk.LONG_IDS in context.quirks else WRAPPED_ID_BYTES
 
-    nonce = os.urandom(_NONCE_BYTES)
-    plaintext = (
-        credential.algorithm.to_bytes(_ALGORITHM_BYTES, "big", signed=True)
-        + bytes([credential.protection])
-        + credential.private_key
+
+def wrap(secret: bytes, credential: Credential, *, size: int = WRAPPED_ID_BYTES) -> bytes:
+    """The id of a credential that is not stored, of *size* bytes; *credential*'s own id is ignored."""
+    key = WrappedKey(
+        algorithm=credential.algorithm, protection=credential.protection, private_key=credential.private_key
     )
-    return _VERSION + nonce + AESGCM(secret).encrypt(nonce, plaintext, _binding(credential.rp_id))
+    return wrapped_ids.wrap(secret, key, hash_of(credential.rp_id), size=size)
 
 
 def unwrap(secret: bytes, credential_id: bytes, rp_id: str) -> Credential | None:
-    """The credential inside *credential_id*, or None when this key did not make it for *rp_id*."""
-    if len(credential_id) != WRAPPED_ID_BYTES or not credential_id.startswith(_VERSION):
-        return None
-    from cryptography.exceptions import InvalidTag
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    """The credential inside *credential_id*, or None when this key did not make it for *rp_id*.
 
-    nonce, ciphertext = credential_id[1 : 1 + _NONCE_BYTES], credential_id[1 + _NONCE_BYTES :]
-    try:
-        plaintext = AESGCM(secret).decrypt(nonce, ciphertext, _binding(rp_id))
-    except InvalidTag:
+    A U2F key handle is one of the application whose parameter is the hash of *rp_id* (CTAP 2.2, section 10).
+    """
+    key = wrapped_ids.unwrap(secret, credential_id, hash_of(rp_id))
+    if key is None:
         return None
     return Credential(
         id=credential_id,
         rp_id=rp_id,
-        algorithm=int.from_bytes(plaintext[:_ALGORITHM_BYTES], "big", signed=True),
-        protection=plaintext[_ALGORITHM_BYTES],
-        private_key=plaintext[_ALGORITHM_BYTES + _PROTECTION_BYTES :],
+        algorithm=key.algorithm,
+        protection=key.protection,
+        private_key=key.private_key,
     )
 
 
-def _binding(rp_id: str) -> bytes:
-    return _VERSION + sha256(rp_id.encode()).digest()
+def hash_of(rp_id: str) -> bytes:
+    """The RP id's SHA-256."""
+    return sha256(rp_id.encode()).digest()
 
 
 def listed(context: Context, descriptors: Sequence[Parameters], rp_id: str) -> list[Credential]:

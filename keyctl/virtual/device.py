@@ -17,7 +17,7 @@ from keyctl.virtual import keys
 from keyctl.virtual.clock import Clock
 from keyctl.virtual.context import Context
 from keyctl.virtual.engine import cancellable, execute
-from keyctl.virtual.presence import Presence, pulled
+from keyctl.virtual.presence import Polls, Presence, pulled
 from keyctl.virtual.profiles import PROFILES
 from keyctl.virtual.settings import count_down, fault_status
 
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from keyctl.virtual.context import Continuation
     from keyctl.virtual.settings import Settings
 
-# Command and capabilities of CTAPHID (CTAP 2.2, section 11.2.9). Importing fido2.hid for them would double the time
+# Commands and capabilities of CTAPHID (CTAP 2.2, section 11.2.9). Importing fido2.hid for them would double the time
 # that listing keys takes.
+_MSG = 0x03
 _CBOR = 0x10
 _CAPABILITY_CBOR = 0x04
 _CAPABILITY_NMSG = 0x08
@@ -62,9 +63,12 @@ class VirtualDevice(CtapDevice):
         self._closed = Event()
         self._continuation: Continuation | None = None
         # Reads both files, so that a damaged one is known now.
-        if not keys.describe(self._files).plugged:
+        key = keys.describe(self._files)
+        if not key.plugged:
             raise pulled()
         self._boot = self._files.settings().boot
+        self._profile = PROFILES[key.profile]
+        self._polls = Polls()
 
     def __repr__(self) -> str:
         """As python-fido2 does it for its devices."""
@@ -77,8 +81,12 @@ class VirtualDevice(CtapDevice):
 
     @property
     def capabilities(self) -> int:
-        """Capability flags as CTAPHID has them: CBOR, and no U2F messages."""
-        return _CAPABILITY_CBOR | _CAPABILITY_NMSG
+        """Capability flags as CTAPHID has them: whether it speaks CTAP2, and whether it does not speak U2F now."""
+        u2f = self._profile.u2f
+        # A key that is gone or damaged is as it was bought; what is wrong with it the next command says.
+        with contextlib.suppress(FileNotFoundError, StoreError):
+            u2f = u2f and not self._files.state().configuration.always_uv
+        return (_CAPABILITY_CBOR if self._profile.ctap2 else 0) | (0 if u2f else _CAPABILITY_NMSG)
 
     def call(
         self,
@@ -87,23 +95,24 @@ class VirtualDevice(CtapDevice):
         event: Event | None = None,
         on_keepalive: Callable[[STATUS], None] | None = None,
     ) -> bytes:
-        """Run one CTAP command.
+        """Run one command of CTAP2 or U2F.
 
         Args:
-            cmd: 0x10, the only one there is.
-            data: Command byte and parameters.
+            cmd: 0x10 for CTAP2, 0x03 for U2F, as far as the key speaks them.
+            data: Command byte and parameters, or an APDU.
             event: Cancels a command that waits for a person.
             on_keepalive: Told when the key starts to work slowly, and when it starts to wait for a touch.
 
         Returns:
-            The status byte and the answer; errors of the key are such answers too.
+            The status byte and the answer; errors of the key are such answers too. For U2F, data and status word.
 
         Raises:
-            CtapError: INVALID_COMMAND for another *cmd*; CHANNEL_BUSY while another command runs.
+            CtapError: INVALID_COMMAND for another *cmd*; CHANNEL_BUSY while another command runs; for U2F, which has
+                no status byte, also the status that a fault makes.
             OSError: The key was pulled, or the handle is closed (ENODEV).
             StoreError: The key's files were damaged since, or cannot be written.
         """
-        if cmd != _CBOR:
+        if not (self._profile.ctap2 if cmd == _CBOR else self._profile.u2f and cmd == _MSG):
             raise CtapError(CtapError.ERR.INVALID_COMMAND)
         presence = Presence(
             files=self._files,
@@ -116,7 +125,7 @@ class VirtualDevice(CtapDevice):
         presence.settings()
         with self._one_at_a_time():
             try:
-                return self._run(bytes(data), presence)
+                return self._run(cmd, bytes(data), presence)
             except FileNotFoundError:
                 raise pulled() from None
 
@@ -166,7 +175,7 @@ class VirtualDevice(CtapDevice):
                 raise CtapError(CtapError.ERR.CHANNEL_BUSY) from None
             yield
 
-    def _run(self, message: bytes, presence: Presence) -> bytes:
+    def _run(self, cmd: int, message: bytes, presence: Presence) -> bytes:
         settings = presence.settings()
         fault = None
         if settings.faults:
@@ -182,22 +191,24 @@ class VirtualDevice(CtapDevice):
                 # A success that no decoder can make sense of.
                 return b"\0" + os.urandom(_GARBAGE_BYTES)
             case str() if (status := fault_status(fault)) is not None:
+                if cmd == _MSG:
+                    raise CtapError(status)
                 return bytes([status])
             case _:
                 pass
         try:
-            presence.work(settings.delay_ms / 1000, cancellable=cancellable(message))
+            presence.work(settings.delay_ms / 1000, cancellable=cmd == _CBOR and cancellable(message))
         except CtapError as error:
             return bytes([error.code])
-        answer = self._execute(message, settings, presence)
+        answer = self._execute(cmd, message, settings, presence)
         if fault == "pulled-after":
             self._pull()
         return answer
 
-    def _execute(self, message: bytes, settings: Settings, presence: Presence) -> bytes:
+    def _execute(self, cmd: int, message: bytes, settings: Settings, presence: Presence) -> bytes:
         state = self._files.state()
         context = Context(
-            profile=PROFILES[state.profile],
+            profile=self._profile,
             settings=settings,
             state=state,
             files=self._files,
@@ -209,10 +220,15 @@ class VirtualDevice(CtapDevice):
         with contextlib.ExitStack() as failure:
             # What was changed and not written must not be seen by the next command.
             failure.callback(self._files.forget)
-            answer = execute(context, message)
+            answer = execute(context, message) if cmd == _CBOR else self._execute_u2f(context, message)
             failure.pop_all()
         self._continuation = context.continuation
         return answer
+
+    def _execute_u2f(self, context: Context, apdu: bytes) -> bytes:
+        from keyctl.virtual import u2f
+
+        return u2f.execute(context, apdu, self._polls)
 
     def _count_down(self) -> str | None:
         due: str | None = None

@@ -72,6 +72,19 @@ def _credential_management(context: Context, request: Parameters) -> Mapping[int
     return credential_management(context, request)
 
 
+def _large_blobs(context: Context, request: Parameters) -> Mapping[int, Any] | None:
+    from keyctl.virtual.large_blobs import large_blobs
+
+    return large_blobs(context, request)
+
+
+def _authenticator_config(context: Context, request: Parameters) -> Mapping[int, Any] | None:
+    from keyctl.virtual.authenticator_config import authenticator_config
+
+    authenticator_config(context, request)
+    return None
+
+
 def _always(_: Profile) -> bool:
     return True
 
@@ -101,6 +114,8 @@ COMMANDS: Mapping[int, Command] = {
         there=lambda profile: profile.listing is Listing.FINAL,
     ),
     0x0B: Command(run=_selection, cancellable=True, there=lambda profile: profile.selection),
+    0x0C: Command(run=_large_blobs, takes_parameters=True, there=lambda profile: profile.large_blobs_bytes > 0),
+    0x0D: Command(run=_authenticator_config, takes_parameters=True, there=lambda profile: profile.configurable),
     0x41: Command(
         run=_credential_management,
         takes_parameters=True,

@@ -1,55 +1,155 @@
-"""Extensions of makeCredential: one function each, from input to output (CTAP 2.2, section 12)."""
+"""Extensions of makeCredential and getAssertion: from inputs to outputs (CTAP 2.2, section 12)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fido2.ctap import CtapError
+
+from keyctl.virtual.info import min_pin_length
+from keyctl.virtual.state import LARGE_BLOB_KEY_BYTES, MAX_BLOB_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from keyctl.virtual.context import Context
+    from keyctl.virtual.hmac_secret import Salts
     from keyctl.virtual.requests import Parameters
+    from keyctl.virtual.state import Credential
 
 ERR = CtapError.ERR
+CRED_PROTECT = "credProtect"
+CRED_BLOB = "credBlob"
+HMAC_SECRET = "hmac-secret"  # noqa: S105  # an extension's name
+HMAC_SECRET_MC = "hmac-secret-mc"  # noqa: S105  # an extension's name
+LARGE_BLOB_KEY = "largeBlobKey"
+MIN_PIN_LENGTH = "minPinLength"
 
 
 @dataclass(kw_only=True)
 class Draft:
-    """What extensions decide about a credential that is being made."""
+    """What is decided about a credential that is being made, and what extensions add."""
 
+    rp_id: str
+    discoverable: bool
     #: credProtect level.
     protection: int = 1
+    blob: bytes | None = None
+    large_blob_key: bytes | None = None
+    #: To be answered under the new credential.
+    salts: Salts | None = None
+    #: For the authenticator data.
+    outputs: dict[str, Any] = field(default_factory=dict)
 
 
-def _cred_protect(value: Any, draft: Draft) -> int:
-    """The level of credProtect (CTAP 2.2, section 12.1)."""
-    if type(value) is not int:
-        raise CtapError(ERR.CBOR_UNEXPECTED_TYPE)
-    if not 1 <= value <= 3:
-        raise CtapError(ERR.INVALID_OPTION)
-    draft.protection = value
-    return value
-
-
-#: name -> from the input, and the draft to change, to the output in the authenticator data.
-_WHEN_MAKING: Mapping[str, Callable[[Any, Draft], Any]] = {"credProtect": _cred_protect}
-
-
-def process_making(context: Context, inputs: Parameters | None) -> tuple[Draft, dict[str, Any]]:
+def process_making(context: Context, inputs: Parameters | None, *, rp_id: str, discoverable: bool) -> Draft:
     """Run the extensions that the key has and the client asked for; others are ignored.
-
-    Returns:
-        What they decided, and their outputs for the authenticator data.
 
     Raises:
         CtapError: An input is malformed.
     """
-    draft = Draft()
-    outputs: dict[str, Any] = {}
+    draft = Draft(rp_id=rp_id, discoverable=discoverable)
     for name in context.profile.extensions:
         if inputs is not None and inputs.has(name):
-            outputs[name] = _WHEN_MAKING[name](inputs.raw[name], draft)
-    return draft, outputs
+            _WHEN_MAKING[name](context, inputs, draft)
+    return draft
+
+
+def _cred_protect(_: Context, inputs: Parameters, draft: Draft) -> None:
+    """CTAP 2.2, section 12.1."""
+    level = inputs.integer(CRED_PROTECT)
+    if not 1 <= level <= 3:
+        raise CtapError(ERR.INVALID_OPTION)
+    draft.protection = draft.outputs[CRED_PROTECT] = level
+
+
+def _cred_blob(_: Context, inputs: Parameters, draft: Draft) -> None:
+    """CTAP 2.2, section 12.2; what is not stored anyway has no room for it."""
+    blob = inputs.octets(CRED_BLOB)
+    fits = draft.discoverable and len(blob) <= MAX_BLOB_BYTES
+    draft.blob = blob if fits else None
+    draft.outputs[CRED_BLOB] = fits
+
+
+def _large_blob_key(_: Context, inputs: Parameters, draft: Draft) -> None:
+    """CTAP 2.2, section 12.3; its output is no part of the authenticator data."""
+    if not (inputs.flag(LARGE_BLOB_KEY) and draft.discoverable):
+        raise CtapError(ERR.INVALID_OPTION)
+    draft.large_blob_key = os.urandom(LARGE_BLOB_KEY_BYTES)
+
+
+def _min_pin_length(context: Context, inputs: Parameters, draft: Draft) -> None:
+    """CTAP 2.1, section 12.4: only the RPs that setMinPINLength named may learn it."""
+    if inputs.flag(MIN_PIN_LENGTH) and draft.rp_id in context.state.configuration.min_pin_rp_ids:
+        draft.outputs[MIN_PIN_LENGTH] = min_pin_length(context)
+
+
+def _hmac_secret(_: Context, inputs: Parameters, draft: Draft) -> None:
+    """CTAP 2.3, section 12.7."""
+    if inputs.flag(HMAC_SECRET):
+        draft.outputs[HMAC_SECRET] = True
+
+
+def _hmac_secret_mc(context: Context, inputs: Parameters, draft: Draft) -> None:
+    """CTAP 2.3, section 12.8: only together with hmac-secret."""
+    from keyctl.virtual.hmac_secret import read_salts
+
+    if not inputs.flag(HMAC_SECRET):
+        raise CtapError(ERR.MISSING_PARAMETER)
+    draft.salts = read_salts(context, inputs.raw[HMAC_SECRET_MC])
+
+
+#: name -> what it does with the inputs and the draft.
+_WHEN_MAKING: Mapping[str, Callable[[Context, Parameters, Draft], None]] = {
+    CRED_BLOB: _cred_blob,
+    CRED_PROTECT: _cred_protect,
+    HMAC_SECRET: _hmac_secret,
+    HMAC_SECRET_MC: _hmac_secret_mc,
+    LARGE_BLOB_KEY: _large_blob_key,
+    MIN_PIN_LENGTH: _min_pin_length,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """What extensions want with an assertion."""
+
+    salts: Salts | None = None
+    blob: bool = False
+    large_blob_key: bool = False
+
+    def outputs(self, credential: Credential, *, verified: bool) -> dict[str, Any]:
+        """The outputs in the authenticator data of an assertion by *credential*."""
+        outputs: dict[str, Any] = {}
+        if self.blob:
+            outputs[CRED_BLOB] = credential.blob or b""
+        if self.salts is not None:
+            outputs[HMAC_SECRET] = self.salts.answer(credential, verified=verified)
+        return outputs
+
+
+def process_asserting(context: Context, inputs: Parameters | None, *, present: bool) -> Wishes:
+    """Read the inputs of the extensions that the key has; others are ignored.
+
+    Raises:
+        CtapError: UNSUPPORTED_OPTION for hmac-secret without a touch; else an input is malformed.
+    """
+    if inputs is None:
+        return Wishes()
+    asked = {name for name in context.profile.extensions if inputs.has(name)}
+    salts = None
+    if HMAC_SECRET in asked:
+        from keyctl.virtual.hmac_secret import read_salts
+
+        if not present:
+            raise CtapError(ERR.UNSUPPORTED_OPTION)
+        salts = read_salts(context, inputs.raw[HMAC_SECRET])
+    if LARGE_BLOB_KEY in asked and not inputs.flag(LARGE_BLOB_KEY):
+        raise CtapError(ERR.INVALID_OPTION)
+    return Wishes(
+        salts=salts,
+        blob=CRED_BLOB in asked and bool(inputs.flag(CRED_BLOB)),
+        large_blob_key=LARGE_BLOB_KEY in asked,
+    )

@@ -57,7 +57,7 @@ def serve(
         identity: What the device says of itself; each text at most 126 characters.
         stop: Ends it within a quarter of a second, from any thread.
         on_connected: Called once, when the device is plugged in; the kernel then needs a moment to make its node.
-        is_present: Whether the key is still plugged in, asked five times a second; raises nothing.
+        is_present: Whether the key is still plugged in, asked five times a second from another thread; raises nothing.
         version: Firmware version as programs are told it when they open the key; zeros: it does not tell.
         on_wink: Makes the key blink; None: it cannot.
 
@@ -186,6 +186,9 @@ class _GadgetPort:
     Raises:
         OSError: The node cannot be opened.
     """
+
+    # The bus has its own pace.
+    report_interval_s = 0.0
 
     def __init__(self, folder: Path) -> None:
         # MAJOR:MINOR; the driver names its nodes by the second one.

@@ -13,10 +13,12 @@ from keyctl.virtual.authorization import (
     Flag,
     answer_selection,
     authenticator_data,
+    check_always_uv,
     check_uv_option,
     touch,
     verify_user,
 )
+from keyctl.virtual.extensions import Wishes, process_asserting
 from keyctl.virtual.quirks import Quirk
 from keyctl.virtual.texts import told
 from keyctl.virtual.tokens import Permission, check_protocol
@@ -50,6 +52,7 @@ class _Assertion:
     flags: Flag
     #: Whether the user's name may be told.
     names: bool
+    wishes: Wishes
 
 
 def get_assertion(context: Context, request: Parameters) -> Mapping[int, Any]:
@@ -57,7 +60,7 @@ def get_assertion(context: Context, request: Parameters) -> Mapping[int, Any]:
     rp_id = request.text(_RP_ID, 1)
     client_data_hash = request.octets(_CLIENT_DATA_HASH, CLIENT_DATA_HASH_BYTES, CLIENT_DATA_HASH_BYTES)
     allow_list = request.optional_maps(_ALLOW_LIST) or []
-    request.optional_map(_EXTENSIONS)
+    inputs = request.optional_map(_EXTENSIONS)
     options = request.optional_map(_OPTIONS)
     mac, protocol = request.optional_octets(_AUTH_PARAM), request.optional_integer(_PROTOCOL)
 
@@ -65,12 +68,16 @@ def get_assertion(context: Context, request: Parameters) -> Mapping[int, Any]:
     if mac is not None:  # step 2
         check_protocol(context, protocol)
     present = _check_options(options, has_mac=mac is not None)  # step 4
+    if present or Quirk.SILENT_WITHOUT_UV not in context.quirks:
+        # Step 5 lets silent assertions pass, and some keys do; others want the PIN for them too.
+        check_always_uv(context, mac)
     verified = verify_user(  # step 6
         context, protocol=protocol, mac=mac, data_hash=client_data_hash, permission=Permission.GA, rp_id=rp_id
     )
     found = _find(context, rp_id, allow_list, verified=verified)  # step 7
     if not found:
         raise CtapError(ERR.NO_CREDENTIALS)
+    wishes = process_asserting(context, inputs, present=present)  # step 10, before a touch is asked for
     if present:  # step 9
         touch(context)
     assertion = _Assertion(
@@ -79,6 +86,7 @@ def get_assertion(context: Context, request: Parameters) -> Mapping[int, Any]:
         flags=(Flag.UP if present or Quirk.UP_FLAG_ALWAYS in context.quirks else Flag(0))
         | (Flag.UV if verified else Flag(0)),
         names=verified and len(found) > 1,
+        wishes=wishes,
     )
     answer = _sign(context, found[0], assertion)
     if len(found) > 1:  # step 12
@@ -121,7 +129,9 @@ def _find(context: Context, rp_id: str, allow_list: list[Parameters], *, verifie
 
 
 def _sign(context: Context, credential: Credential, assertion: _Assertion) -> dict[int, Any]:
-    data = authenticator_data(context, assertion.rp_id, assertion.flags)
+    wishes = assertion.wishes
+    outputs = wishes.outputs(credential, verified=Flag.UV in assertion.flags)
+    data = authenticator_data(context, assertion.rp_id, assertion.flags, extensions=outputs)
     answer: dict[int, Any] = {
         0x01: {"id": credential.id, "type": credentials.PUBLIC_KEY_TYPE},
         0x02: data,
@@ -134,4 +144,6 @@ def _sign(context: Context, credential: Credential, assertion: _Assertion) -> di
         if assertion.names and credential.user_display_name is not None:
             user["displayName"] = told(credential.user_display_name)
         answer[0x04] = user
+    if wishes.large_blob_key and credential.large_blob_key is not None:
+        answer[0x07] = credential.large_blob_key
     return answer

@@ -5,17 +5,15 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import threading
 import time
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from keyctl.errors import UnreachableError
-from keyctl.virtual.card import PoweredDevice
-from keyctl.virtual.hid_responder import MAX_MESSAGE_BYTES, HidResponder
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable
 
     from fido2.ctap import CtapDevice
@@ -31,7 +29,7 @@ REPORT_DESCRIPTOR = bytes.fromhex(
 _WATCH_S = 0.2
 _ALARM_BYTES = 4096
 #: Two of the longest messages; a host that reads none of them loses the oldest reports.
-_MAX_WAITING_REPORTS = 2 * MAX_MESSAGE_BYTES // 59
+_MAX_WAITING_REPORTS = 2 * 129
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +46,9 @@ class UsbIdentity:
 class Port(Protocol):
     """The device's end of an open USB connection; non-blocking."""
 
+    #: How long a report takes at least.
+    report_interval_s: float
+
     def fileno(self) -> int:
         """What to poll for reading and writing."""
 
@@ -55,6 +56,7 @@ class Port(Protocol):
         """One report from the host, or None when it was something else, which is taken care of.
 
         Raises:
+            BlockingIOError: There is nothing more to read now.
             OSError: The bus is gone.
         """
 
@@ -81,7 +83,7 @@ def run(
         port: The open connection; not closed here.
         device: The key; nobody else uses it meanwhile.
         stop: Ends it within a quarter of a second, from any thread.
-        is_present: Whether the key is still plugged in, asked five times a second; raises nothing.
+        is_present: Whether the key is still plugged in, asked five times a second from another thread; raises nothing.
         version: Firmware version: major, minor, build.
         on_wink: Makes the key blink; None: it cannot.
 
@@ -89,7 +91,10 @@ def run(
         UnreachableError: The bus went away (``attach_failed``).
         KeyctlError: The key's own store is in the way.
     """
-    to_host: deque[bytes] = deque(maxlen=_MAX_WAITING_REPORTS)
+    # Not above: who only wants to know what a UsbIdentity is needs none of python-fido2.
+    from keyctl.virtual.card import PoweredDevice
+    from keyctl.virtual.hid_responder import HidResponder
+
     alarm, ring = socket.socketpair()
     alarm.setblocking(False)
     ring.setblocking(False)
@@ -99,49 +104,85 @@ def run(
         with contextlib.suppress(OSError):
             ring.send(b"!")
 
-    responder = HidResponder(device, to_host.append, wake=wake, version=version, on_wink=on_wink)
+    ended = threading.Event()
+
+    def watch() -> None:
+        # Not in the loop: looking takes so long that uhid would lose reports.
+        while not ended.wait(_WATCH_S):
+            if stop.is_set() or not is_present():
+                ended.set()
+                wake()
+
+    line = _Line(port)
+    responder = HidResponder(device, line.queue.append, wake=wake, version=version, on_wink=on_wink)
+    watcher = threading.Thread(target=watch, name="hid", daemon=True)
+    watcher.start()
     poll = select.poll()
     poll.register(alarm, select.POLLIN)
-    look_at = time.monotonic()
     try:
         if isinstance(device, PoweredDevice):
             device.power_cycle()
-        while not stop.is_set():
-            if time.monotonic() >= look_at:
-                if not is_present():
-                    return
-                look_at = time.monotonic() + _WATCH_S
-            poll.register(port, select.POLLIN | (select.POLLOUT if to_host else 0))
-            due_s = responder.due_in_s()
-            ready = dict(poll.poll(1000 * (_WATCH_S if due_s is None else min(due_s, _WATCH_S))))
+        while not ended.is_set():
+            poll.register(port, line.events())
+            waits_s = [wait_s for wait_s in (responder.due_in_s(), line.due_in_s()) if wait_s is not None]
+            ready = dict(poll.poll(1000 * min(waits_s) if waits_s else None))
             if alarm.fileno() in ready:
                 alarm.recv(_ALARM_BYTES)
-            report = _exchange(port, ready.get(port.fileno(), 0), to_host)
-            if report is not None:
+            for report in line.exchange(ready.get(port.fileno(), 0)):
                 responder.receive(report)
             responder.tick()
     except OSError:
         # The key was pulled, and leaves the bus.
         return
     finally:
+        ended.set()
+        watcher.join()
         responder.close()
         alarm.close()
         ring.close()
 
 
-def _exchange(port: Port, events: int, to_host: deque[bytes]) -> bytes | None:
-    """Read and write what can be; returns the report that came, if one did.
+class _Line:
+    """Reports on their way through a port, at the pace that the bus has.
 
-    Raises:
-        UnreachableError: The bus went away (``attach_failed``).
+    Args:
+        port: Where.
     """
-    try:
-        if events & select.POLLOUT and to_host:
-            port.send(to_host.popleft())
-        # Errors too: reading says which.
-        return port.receive() if events & ~select.POLLOUT else None
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise UnreachableError(
-            "attach_failed", f"the virtual key fell off the bus: {reason}", "attach it again"
-        ) from error
+
+    def __init__(self, port: Port) -> None:
+        self._port = port
+        self.queue: deque[bytes] = deque(maxlen=_MAX_WAITING_REPORTS)
+        self._send_at = 0.0
+
+    def due_in_s(self) -> float | None:
+        """In how many seconds the next report may be sent; None: there is none."""
+        return max(0.0, self._send_at - time.monotonic()) if self.queue else None
+
+    def events(self) -> int:
+        """What to poll for now."""
+        return select.POLLIN | (select.POLLOUT if self.due_in_s() == 0 else 0)
+
+    def exchange(self, events: int) -> list[bytes]:
+        """Send one report if there is room, and read all that have come.
+
+        Raises:
+            UnreachableError: The bus went away (``attach_failed``).
+        """
+        reports: list[bytes] = []
+        try:
+            if events & select.POLLOUT:
+                self._send_at = time.monotonic() + self._port.report_interval_s
+                self._port.send(self.queue.popleft())
+            # Errors are read, too.
+            while events & ~select.POLLOUT and len(reports) < _MAX_WAITING_REPORTS:
+                report = self._port.receive()
+                if report is not None:
+                    reports.append(report)
+        except BlockingIOError:
+            return reports
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise UnreachableError(
+                "attach_failed", f"the virtual key fell off the bus: {reason}", "attach it again"
+            ) from error
+        return reports

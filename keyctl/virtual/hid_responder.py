@@ -169,7 +169,7 @@ class HidResponder:
         return max(0.0, min(moments) - self._clock.monotonic()) if moments else None
 
     def close(self) -> None:
-        """Break off the command that the key is at; the responder answers nothing any more."""
+        """Break off the command that the key is at; nobody gets its answer."""
         if self._call is not None:
             self._break_off(self._call)
 

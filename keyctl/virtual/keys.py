@@ -33,7 +33,7 @@ class VirtualKey:
     plugged: bool
     #: The bus it is attached to, like ``nfc``, or None.
     attached: str | None
-    #: ``now``, ``after:SECONDS``, ``never`` or ``refused``.
+    #: ``now``, ``after:SECONDS``, ``never``, ``refused`` or ``long``.
     touch: str
     delay_ms: int
     #: The signature counter as it is now.

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 #: Seconds after power-up in which a reset is allowed.
 RESET_WINDOW_S = 10.0
+#: How long the finger has to stay where longTouchForReset is on (CTAP 2.3, section 6.4).
+LONG_TOUCH_S = 10.0
 
 
 def reset(context: Context) -> None:
@@ -24,7 +26,7 @@ def reset(context: Context) -> None:
     """
     if not 0 <= context.now - context.powered_at <= RESET_WINDOW_S:
         raise CtapError(CtapError.ERR.NOT_ALLOWED)
-    context.presence.touch()
+    context.presence.touch(hold_s=LONG_TOUCH_S if context.state.configuration.long_touch_for_reset else 0.0)
     fresh = new_state(context.state.profile, context.state.ram.boot)
     # The wrong PINs in a row are of the old PIN; the RAM is as after a power-up.
     fresh.ram.dead = Quirk.DEAD_AFTER_RESET in context.quirks

@@ -41,6 +41,8 @@ def credential_answer(context: Context, credential: Credential, *, total: int | 
         answer[0x09] = total
     if "credProtect" in context.profile.extensions and Quirk.NO_PROTECTION_IN_LIST not in context.quirks:
         answer[0x0A] = credential.protection
+    if credential.large_blob_key is not None and Quirk.NO_LARGE_BLOB_KEY not in context.quirks:
+        answer[0x0B] = credential.large_blob_key
     return answer
 
 
@@ -67,7 +69,7 @@ _BROKEN_KEYS = tuple(
         "a301070338 2f20 590520 0011223344556677",
         # -1 is followed by a tag, which no CTAP message has.
         "a301070338 2f20 c1",
-        # -1 is a text that is no UTF-8.
-        "a301070338 2f20 64 ff00ff00",
+        # -1 is a text of 1312 bytes, of which 4 are there and are no UTF-8.
+        "a301070338 2f20 790520 ff00ff00",
     )
 )

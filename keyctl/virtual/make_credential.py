@@ -14,11 +14,12 @@ from keyctl.virtual.authorization import (
     Flag,
     answer_selection,
     authenticator_data,
+    check_always_uv,
     check_uv_option,
     touch,
     verify_user,
 )
-from keyctl.virtual.extensions import process_making
+from keyctl.virtual.extensions import HMAC_SECRET_MC, process_making
 from keyctl.virtual.info import aaguid, room
 from keyctl.virtual.state import Credential
 from keyctl.virtual.texts import NAME_BYTES, cut, stored_user_name
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 ERR = CtapError.ERR
 _MAX_USER_ID_BYTES = 64
+#: The RPs that get enterprise attestation from the key's own list.
+ENTERPRISE_RP_IDS = frozenset({"enterprise.example"})
 
 # Parameters.
 _CLIENT_DATA_HASH = 0x01
@@ -62,7 +65,7 @@ class _Request:
     options: Parameters | None
     mac: bytes | None
     protocol: int | None
-    enterprise: bool
+    enterprise: int | None
 
 
 def make_credential(context: Context, request: Parameters) -> Mapping[int, Any]:
@@ -73,10 +76,10 @@ def make_credential(context: Context, request: Parameters) -> Mapping[int, Any]:
         check_protocol(context, wanted.protocol)
     algorithm = _choose_algorithm(context, wanted.algorithms)  # step 3
     discoverable = _check_options(wanted.options, has_mac=wanted.mac is not None)  # step 5
+    check_always_uv(context, wanted.mac)  # step 6
     if context.state.pin is not None and wanted.mac is None and (discoverable or not context.profile.make_without_pin):
         raise CtapError(ERR.PUAT_REQUIRED)  # steps 7 and 8
-    if wanted.enterprise:  # step 9: it is not supported
-        raise CtapError(ERR.INVALID_PARAMETER)
+    enterprise = _check_enterprise(context, wanted)  # step 9
     verified = verify_user(  # step 11
         context,
         protocol=wanted.protocol,
@@ -89,7 +92,7 @@ def make_credential(context: Context, request: Parameters) -> Mapping[int, Any]:
         if verified or excluded.protection < credentials.UV_REQUIRED:
             touch(context)
             raise CtapError(ERR.CREDENTIAL_EXCLUDED)
-    draft, outputs = process_making(context, wanted.extensions)
+    draft = process_making(context, wanted.extensions, rp_id=wanted.rp_id, discoverable=discoverable)
     user_name = stored_user_name(wanted.user_name, context.quirks)
     user_display_name = stored_user_name(wanted.user_display_name, context.quirks)
     touch(context)  # step 14
@@ -103,13 +106,25 @@ def make_credential(context: Context, request: Parameters) -> Mapping[int, Any]:
         user_name=user_name,
         user_display_name=user_display_name,
         rp_name=None if wanted.rp_name is None else cut(wanted.rp_name, NAME_BYTES),
+        blob=draft.blob,
+        large_blob_key=draft.large_blob_key,
     )
     if discoverable:
-        credential = replace(credential, id=credentials.new_stored_id())
+        credential = replace(credential, id=credentials.new_stored_id(context))
         _store(context, credential)
     else:
-        credential = replace(credential, id=credentials.wrap(context.state.secret, credential))
-    return _answer(context, credential, wanted.client_data_hash, outputs, verified=verified)
+        size = credentials.wrapped_id_bytes(context)
+        credential = replace(credential, id=credentials.wrap(context.state.secret, credential, size=size))
+    if draft.salts is not None:
+        draft.outputs[HMAC_SECRET_MC] = draft.salts.answer(credential, verified=verified)
+    answer = _answer(
+        context, credential, wanted.client_data_hash, draft.outputs, verified=verified, enterprise=enterprise
+    )
+    if enterprise:
+        answer[0x04] = True
+    if credential.large_blob_key is not None:
+        answer[0x05] = credential.large_blob_key
+    return answer
 
 
 def _read(request: Parameters) -> _Request:
@@ -127,7 +142,7 @@ def _read(request: Parameters) -> _Request:
         options=options,
         mac=request.optional_octets(_AUTH_PARAM),
         protocol=request.optional_integer(_PROTOCOL),
-        enterprise=request.optional_integer(_ENTERPRISE) is not None,
+        enterprise=request.optional_integer(_ENTERPRISE),
     )
 
 
@@ -150,6 +165,25 @@ def _check_options(options: Parameters | None, *, has_mac: bool) -> bool:
     return bool(options.flag("rk"))
 
 
+def _check_enterprise(context: Context, wanted: _Request) -> bool:
+    """Whether the attestation may tell this key from others of its kind.
+
+    Raises:
+        CtapError: INVALID_PARAMETER where that is off, INVALID_OPTION for a kind that nobody knows.
+    """
+    if wanted.enterprise is None:
+        return False
+    if not context.state.configuration.enterprise:
+        raise CtapError(ERR.INVALID_PARAMETER)
+    match wanted.enterprise:
+        case 1:  # the key's maker chose the RPs
+            return wanted.rp_id in ENTERPRISE_RP_IDS
+        case 2:  # the platform did
+            return True
+        case _:
+            raise CtapError(ERR.INVALID_OPTION)
+
+
 def _store(context: Context, credential: Credential) -> None:
     """Keep *credential*, in the place of one of the same user at the same RP (steps 17 and 18).
 
@@ -163,13 +197,19 @@ def _store(context: Context, credential: Credential) -> None:
     )
     if len(others) == len(context.state.credentials) and not room(context):
         raise CtapError(ERR.KEY_STORE_FULL)
-    context.state.credentials = (*others, credential)
+    context.state.replace_credentials((*others, credential))
     context.changed(durable=True)
 
 
 def _answer(
-    context: Context, credential: Credential, client_data_hash: bytes, outputs: dict[str, Any], *, verified: bool
-) -> Mapping[int, Any]:
+    context: Context,
+    credential: Credential,
+    client_data_hash: bytes,
+    outputs: dict[str, Any],
+    *,
+    verified: bool,
+    enterprise: bool,
+) -> dict[int, Any]:
     """The attestation object, format packed (step 19)."""
     own_aaguid = aaguid(context)
     attested = b"".join(
@@ -185,5 +225,5 @@ def _answer(
     return {
         0x01: "packed",
         0x02: data,
-        0x03: attestation.statement(context, own_aaguid, data + client_data_hash),
+        0x03: attestation.statement(context, own_aaguid, data + client_data_hash, enterprise=enterprise),
     }

@@ -91,11 +91,11 @@ class PinProtocolOne(PinProtocol):
 
     def encrypt(self, secret: bytes, plaintext: bytes) -> bytes:
         """AES-256-CBC with an IV of zeros."""
-        return _cbc(secret, bytes(_BLOCK_BYTES), plaintext, encrypt=True)
+        return aes_cbc(secret, bytes(_BLOCK_BYTES), plaintext, encrypt=True)
 
     def decrypt(self, secret: bytes, ciphertext: bytes) -> bytes:
         """AES-256-CBC with an IV of zeros."""
-        return _cbc(secret, bytes(_BLOCK_BYTES), ciphertext, encrypt=False)
+        return aes_cbc(secret, bytes(_BLOCK_BYTES), ciphertext, encrypt=False)
 
     def verify(self, key: bytes, message: bytes, mac: bytes) -> bool:
         """HMAC-SHA-256, the first 16 bytes."""
@@ -119,13 +119,13 @@ class PinProtocolTwo(PinProtocol):
     def encrypt(self, secret: bytes, plaintext: bytes) -> bytes:
         """AES-256-CBC, a random IV in front."""
         iv = os.urandom(_BLOCK_BYTES)
-        return iv + _cbc(secret[32:], iv, plaintext, encrypt=True)
+        return iv + aes_cbc(secret[32:], iv, plaintext, encrypt=True)
 
     def decrypt(self, secret: bytes, ciphertext: bytes) -> bytes:
         """AES-256-CBC, the IV in front."""
         if len(ciphertext) < _BLOCK_BYTES:
             raise ValueError("no IV")
-        return _cbc(secret[32:], ciphertext[:_BLOCK_BYTES], ciphertext[_BLOCK_BYTES:], encrypt=False)
+        return aes_cbc(secret[32:], ciphertext[:_BLOCK_BYTES], ciphertext[_BLOCK_BYTES:], encrypt=False)
 
     def verify(self, key: bytes, message: bytes, mac: bytes) -> bool:
         """HMAC-SHA-256, all 32 bytes of it."""
@@ -141,7 +141,7 @@ def _private(private_key: bytes) -> ec.EllipticCurvePrivateKey:
     return ec.derive_private_key(int.from_bytes(private_key, "big"), ec.SECP256R1())
 
 
-def _cbc(key: bytes, iv: bytes, data: bytes, *, encrypt: bool) -> bytes:
+def aes_cbc(key: bytes, iv: bytes, data: bytes, *, encrypt: bool) -> bytes:
     """AES-CBC without padding; ValueError when *data* is no whole number of blocks."""
     from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 

@@ -23,11 +23,33 @@ TOUCH_WAIT_S = 30.0
 #: How long a key that never answers is waited for.
 SILENCE_S = 60.0
 _POLL_S = 0.02
+#: A client that asks again later than this begins anew.
+POLL_GAP_S = 3.0
 
 
 def pulled() -> OSError:
     """The error for a key that is not there any more."""
     return OSError(errno.ENODEV, "No such device")
+
+
+class Polls:
+    """How long a client has been asking for a touch, where it asks again and again (U2F); lives in its handle."""
+
+    def __init__(self) -> None:
+        """Nobody has asked yet."""
+        self._first: float | None = None
+        self._last = 0.0
+
+    def asked(self, now: float) -> float:
+        """Note that the client asks *now* (monotonic seconds); returns since when it has, in seconds."""
+        if self._first is None or now - self._last > POLL_GAP_S:
+            self._first = now
+        self._last = now
+        return now - self._first
+
+    def answered(self) -> None:
+        """Start anew: the touch is used up."""
+        self._first = None
 
 
 class Presence:
@@ -75,17 +97,21 @@ class Presence:
             raise pulled()
         return settings
 
-    def touch(self) -> None:
+    def touch(self, *, hold_s: float = 0.0) -> None:
         """Wait for a touch; a finger that is there already needs no keep-alive.
+
+        Args:
+            hold_s: How long the finger has to stay; 0: it need not.
 
         Raises:
             CtapError: OPERATION_DENIED, USER_ACTION_TIMEOUT or KEEPALIVE_CANCEL.
             OSError: The key was pulled.
         """
         start = self._clock.monotonic()
+        held_since: float | None = None
         while True:
             settings = self.settings()
-            if settings.touch == "now" or Quirk.NO_TOUCH in settings.quirks:
+            if (settings.touched_at_once and not hold_s) or Quirk.NO_TOUCH in settings.quirks:
                 return
             self._keep_alive(STATUS.UPNEEDED)
             if self._event.is_set():
@@ -94,11 +120,33 @@ class Presence:
                 raise CtapError(ERR.OPERATION_DENIED)
             waited_s = self._clock.monotonic() - start
             delay_s = settings.touch_delay_s
-            if delay_s is not None and waited_s >= delay_s:
+            if delay_s is not None and waited_s >= delay_s and not hold_s:
+                return
+            if settings.touch != "long":
+                held_since = None
+            elif held_since is None:
+                held_since = waited_s
+            elif waited_s - held_since >= hold_s:
                 return
             if waited_s >= TOUCH_WAIT_S:
                 raise CtapError(ERR.USER_ACTION_TIMEOUT)
             self._clock.pause(self._event, _POLL_S)
+
+    def touched_now(self, polls: Polls) -> bool:
+        """Whether the key is being touched; does not wait.
+
+        A touch that comes late comes that long after the first time of asking.
+
+        Raises:
+            OSError: The key was pulled.
+        """
+        settings = self.settings()
+        asked_s = polls.asked(self._clock.monotonic())
+        delay_s = settings.touch_delay_s
+        touched = settings.touched_at_once or (delay_s is not None and asked_s >= delay_s)
+        if touched:
+            polls.answered()
+        return touched or Quirk.NO_TOUCH in settings.quirks
 
     def work(self, duration_s: float, *, cancellable: bool) -> None:
         """Take *duration_s* for the command.

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 ES256 = -7
 EDDSA = -8
+U2F_VERSION = "U2F_V2"
 
 
 class Listing(Enum):
@@ -32,7 +33,7 @@ class Profile:
     name: str
     #: One line for people.
     description: str
-    #: 16 bytes.
+    #: 16 bytes; zeros without CTAP2.
     aaguid: bytes
     versions: tuple[str, ...]
     extensions: tuple[str, ...] = ()
@@ -62,14 +63,27 @@ class Profile:
     tells_remaining: bool = False
     #: Whether getInfo lists algorithms and transports, which CTAP 2.1 added.
     tells_algorithms: bool = True
+    #: Bytes of the serialized large-blob array; 0: authenticatorLargeBlobs is not there.
+    large_blobs_bytes: int = 0
+    #: Whether authenticatorConfig is there, with all subcommands.
+    configurable: bool = False
+    #: Whether there is a persistent token for reading the list of passkeys (option perCredMgmtRO).
+    persistent_token: bool = False
+    #: Whether it speaks CTAP2 at all.
+    ctap2: bool = True
+
+    @property
+    def u2f(self) -> bool:
+        """Whether it speaks U2F."""
+        return U2F_VERSION in self.versions
 
 
 _FULL = Profile(
     name="full",
-    description="a present-day key: CTAP 2.1, 128 passkeys, both PIN protocols",
+    description="a present-day key: CTAP 2.2 and U2F, 128 passkeys, both PIN protocols",
     aaguid=AAGUIDS["full"],
-    versions=("FIDO_2_0", "FIDO_2_1"),
-    extensions=("credProtect",),
+    versions=("FIDO_2_0", "FIDO_2_1", "FIDO_2_2", U2F_VERSION),
+    extensions=("credBlob", "credProtect", "hmac-secret", "hmac-secret-mc", "largeBlobKey", "minPinLength"),
     pin_protocols=(2, 1),
     permissions=True,
     listing=Listing.FINAL,
@@ -78,6 +92,9 @@ _FULL = Profile(
     capacity=128,
     firmware_version=1,
     tells_remaining=True,
+    large_blobs_bytes=2048,
+    configurable=True,
+    persistent_token=True,
 )
 
 _SMALL = replace(
@@ -86,6 +103,7 @@ _SMALL = replace(
     description="like full, with room for 3 passkeys only",
     aaguid=AAGUIDS["small"],
     capacity=3,
+    large_blobs_bytes=1024,
 )
 
 _FIDO_2_0 = Profile(
@@ -93,6 +111,7 @@ _FIDO_2_0 = Profile(
     description="a first-generation key: CTAP 2.0, passkeys cannot be listed",
     aaguid=AAGUIDS["fido2.0"],
     versions=("FIDO_2_0",),
+    extensions=("hmac-secret",),
     pin_protocols=(1,),
     permissions=False,
     listing=Listing.NONE,
@@ -120,4 +139,19 @@ _FIDO_2_1_PRE = Profile(
     max_message_bytes=1200,
 )
 
-PROFILES: Mapping[str, Profile] = {profile.name: profile for profile in (_FULL, _FIDO_2_0, _FIDO_2_1_PRE, _SMALL)}
+_U2F = Profile(
+    name="u2f",
+    description="a key from before FIDO2: U2F only, no PIN, no passkeys",
+    aaguid=bytes(16),
+    versions=(U2F_VERSION,),
+    algorithms=(ES256,),
+    pin_protocols=(),
+    permissions=False,
+    listing=Listing.NONE,
+    selection=False,
+    make_without_pin=False,
+    capacity=0,
+    ctap2=False,
+)
+
+PROFILES: Mapping[str, Profile] = {profile.name: profile for profile in (_FULL, _FIDO_2_0, _FIDO_2_1_PRE, _SMALL, _U2F)}

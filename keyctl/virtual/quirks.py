@@ -41,6 +41,10 @@ class Quirk(StrEnum):
     NO_PROTECTION_IN_LIST = "no-protection-in-list"
     MAP_ORDER = "map-order"
     LEGACY_TOKEN = "legacy-token"  # noqa: S105  # a quirk's name, no secret
+    LONG_IDS = "long-ids"
+    NO_LARGE_BLOB_KEY = "no-large-blob-key"
+    LBW_DROPPED = "lbw-dropped"
+    SILENT_WITHOUT_UV = "silent-without-uv"
 
 
 #: name -> what it does, one line.
@@ -74,4 +78,8 @@ QUIRKS: Mapping[str, str] = {
     Quirk.NO_PROTECTION_IN_LIST: "leaves credProtect out of the listing",
     Quirk.MAP_ORDER: "answers with maps in an order that CTAP forbids",
     Quirk.LEGACY_TOKEN: "lists passkeys, but its PIN tokens have no permissions",
+    Quirk.LONG_IDS: "makes credential ids of 32 to 241 bytes",
+    Quirk.NO_LARGE_BLOB_KEY: "leaves largeBlobKey out of the listing",
+    Quirk.LBW_DROPPED: "forgets the PIN token with the touch that used it, large-blob permission and all",
+    Quirk.SILENT_WITHOUT_UV: "makes silent assertions without the PIN even under alwaysUv",
 }

@@ -40,6 +40,13 @@ class Record:
         except KeyError:
             raise self.bad(f"has no {name}") from None
 
+    def _is_null(self, name: str) -> bool:
+        """Whether the field *name* is there and null, which takes it."""
+        if name not in self._left or self._left[name] is not None:
+            return False
+        del self._left[name]
+        return True
+
     def finish(self) -> None:
         """Refuse fields that are not known: rewriting the file would lose them."""
         if self._left:
@@ -74,6 +81,10 @@ class Record:
             raise self.bad(f"has a bad {name}")
         return value
 
+    def optional_integer(self, name: str, low: int, high: int) -> int | None:
+        """As :meth:`integer`, or None for null."""
+        return None if self._is_null(name) else self.integer(name, low, high)
+
     def seconds(self, name: str) -> float:
         """A number of seconds, exact enough to count with."""
         value = self._take(name)
@@ -102,10 +113,7 @@ class Record:
 
     def optional_text(self, name: str, max_length: int, *, errors: str = "strict") -> str | None:
         """As :meth:`text`, or None for null."""
-        if name in self._left and self._left[name] is None:
-            del self._left[name]
-            return None
-        return self.text(name, max_length, errors=errors)
+        return None if self._is_null(name) else self.text(name, max_length, errors=errors)
 
     def choice(self, name: str, allowed: Collection[str]) -> str:
         """One of the texts *allowed*."""
@@ -124,6 +132,10 @@ class Record:
         if not low <= len(octets) <= high:
             raise self.bad(f"has a bad {name}")
         return octets
+
+    def optional_octets(self, name: str, low: int, high: int) -> bytes | None:
+        """As :meth:`octets`, or None for null."""
+        return None if self._is_null(name) else self.octets(name, low, high)
 
     def scalar(self, name: str) -> bytes:
         """A private key on P-256, 32 bytes."""

@@ -200,5 +200,12 @@ class Parameters:
         """An array of maps."""
         return [Parameters(item) for item in self._required(key, list)]
 
+    def optional_texts(self, key: int | str) -> list[str] | None:
+        """An array of texts, or None."""
+        value: list[str] | None = self._typed(key, list)
+        if value is not None and not all(isinstance(item, str) for item in value):
+            raise CtapError(ERR.CBOR_UNEXPECTED_TYPE)
+        return value
+
 
 NO_PARAMETERS = Parameters({})

@@ -36,7 +36,7 @@ FAULT_WORDS = {
 }
 
 _EXPECTED = (
-    "give touch=now, touch=after:SECONDS, touch=never, touch=refused, delay-ms=N, counter=N, "
+    "give touch=now, touch=after:SECONDS, touch=never, touch=refused, touch=long, delay-ms=N, counter=N, "
     "quirk=NAME, quirk=none, fault=N:CODE or fault=none"
 )
 
@@ -50,7 +50,7 @@ class Settings:
     boot: bytes
     #: Seconds since 1970.
     powered_at: float
-    #: ``now``, ``after:SECONDS``, ``never`` or ``refused``.
+    #: ``now``, ``after:SECONDS``, ``never``, ``refused``, or ``long``: now, and the finger stays.
     touch: str = "now"
     delay_ms: int = 0
     quirks: frozenset[Quirk] = frozenset()
@@ -60,6 +60,11 @@ class Settings:
     def powered_up(self, now: float) -> Settings:
         """The same after the key got power at *now*."""
         return replace(self, plugged=True, boot=os.urandom(BOOT_BYTES), powered_at=now)
+
+    @property
+    def touched_at_once(self) -> bool:
+        """Whether a finger is there already."""
+        return self.touch in {"now", "long"}
 
     @property
     def touch_delay_s(self) -> float | None:
@@ -161,7 +166,7 @@ def _number(assignment: str, value: str, highest: int) -> int:
 
 
 def _touch(value: str) -> str:
-    if value in {"now", "never", "refused"}:
+    if value in {"now", "never", "refused", "long"}:
         return value
     if value.startswith("after:"):
         try:
@@ -171,7 +176,7 @@ def _touch(value: str) -> str:
         if 0 <= delay_s <= _MAX_TOUCH_DELAY_S:
             return f"after:{delay_s:g}"
     raise UsageError(
-        "usage", f"{value!r} is no kind of touch", "there are now, after:SECONDS (up to 86400), never and refused"
+        "usage", f"{value!r} is no kind of touch", "there are now, after:SECONDS (up to 86400), never, refused and long"
     )
 
 

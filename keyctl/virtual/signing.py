@@ -41,6 +41,12 @@ def public_key(algorithm: int, private_key: bytes) -> dict[int, Any]:
     }
 
 
+def public_point(private_key: bytes) -> bytes:
+    """The public key of ES256 as an uncompressed point, 65 bytes (SEC 1, section 2.3.3)."""
+    key = public_key(ES256, private_key)
+    return b"\x04" + bytes(key[-2]) + bytes(key[-3])
+
+
 def sign(algorithm: int, private_key: bytes, message: bytes) -> bytes:
     """The signature as WebAuthn wants it: DER for ES256, 64 bytes for EdDSA."""
     if algorithm == EDDSA:

@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from keyctl.virtual.configuration import Configuration, configuration_from
+from keyctl.virtual.migrations import SCHEMA, migrated
 from keyctl.virtual.profiles import EDDSA, ES256, PROFILES
 from keyctl.virtual.record import Record
 from keyctl.virtual.settings import BOOT_BYTES, MAX_COUNTER
@@ -13,18 +15,24 @@ from keyctl.virtual.settings import BOOT_BYTES, MAX_COUNTER
 if TYPE_CHECKING:
     from pathlib import Path
 
-SCHEMA = 1
 SECRET_BYTES = 32
 TOKEN_BYTES = 32
+IDENTIFIER_BYTES = 16
+#: credBlob (CTAP 2.2, section 12.2).
+MAX_BLOB_BYTES = 32
+LARGE_BLOB_KEY_BYTES = 32
+#: An empty array and its checksum (CTAP 2.2, section 6.10).
+NO_LARGE_BLOBS = bytes.fromhex("8076be8b528d0075f7aae98d6fa57a6d3c")
 MAX_PIN_RETRIES = 8
 MAX_WRONG_IN_A_ROW = 3
 _PIN_HASH_BYTES = 16
 _PRIVATE_KEY_BYTES = 32
 _MAX_TEXT = 4096
 _MAX_USER_ID_BYTES = 64
-_MAX_CREDENTIAL_ID_BYTES = 128
+_MAX_CREDENTIAL_ID_BYTES = 255
 _MAX_CREDENTIALS = 4096
 _MAX_PERMISSIONS = 0xFF
+_MAX_LARGE_BLOBS_BYTES = 65536
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +54,10 @@ class Credential:
     user_name: str | None = None
     user_display_name: str | None = None
     rp_name: str | None = None
+    #: credBlob.
+    blob: bytes | None = None
+    #: What encrypts its large blob, 32 bytes.
+    large_blob_key: bytes | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,9 +109,23 @@ class State:
     counter: int = 0
     pin: Pin | None = None
     pin_retries: int = MAX_PIN_RETRIES
-    #: Discoverable credentials, oldest first.
+    #: Discoverable credentials, oldest first; changed by :meth:`replace_credentials`.
     credentials: tuple[Credential, ...] = ()
+    #: Tells this key from others of its kind until it is reset, 16 bytes (CTAP 2.2, section 6.4, encIdentifier).
+    identifier: bytes
+    #: Another one whenever the discoverable credentials change, 16 bytes (CTAP 2.3, section 6.4, encCredStoreState).
+    store_state: bytes
+    #: The token of the permission pcmr, once somebody asked for it; a change of the PIN ends it.
+    persistent_token: bytes | None = None
+    #: The serialized large-blob array.
+    large_blobs: bytes = NO_LARGE_BLOBS
+    configuration: Configuration = field(default_factory=Configuration)
     ram: Ram
+
+    def replace_credentials(self, credentials: tuple[Credential, ...]) -> None:
+        """Keep *credentials* instead, which is another state of the store."""
+        self.credentials = credentials
+        self.store_state = os.urandom(IDENTIFIER_BYTES)
 
     def to_json(self) -> dict[str, Any]:
         """The content of the file."""
@@ -111,22 +137,33 @@ class State:
             "pin": None if self.pin is None else {"hash": self.pin.hash.hex(), "length": self.pin.length},
             "pin_retries": self.pin_retries,
             "credentials": [_credential_to_json(credential) for credential in self.credentials],
+            "identifier": self.identifier.hex(),
+            "store_state": self.store_state.hex(),
+            "persistent_token": None if self.persistent_token is None else self.persistent_token.hex(),
+            "large_blobs": self.large_blobs.hex(),
+            "configuration": self.configuration.to_json(),
             "ram": _ram_to_json(self.ram),
         }
 
 
 def new_state(profile: str, boot: bytes) -> State:
     """The state of a key as it leaves the factory, and after a reset."""
-    return State(profile=profile, secret=os.urandom(SECRET_BYTES), ram=Ram(boot=boot))
+    return State(
+        profile=profile,
+        secret=os.urandom(SECRET_BYTES),
+        identifier=os.urandom(IDENTIFIER_BYTES),
+        store_state=os.urandom(IDENTIFIER_BYTES),
+        ram=Ram(boot=boot),
+    )
 
 
 def state_from_json(path: Path, value: dict[str, Any]) -> State:
-    """The state in the file *path* with the content *value*.
+    """The state in the file *path* with the content *value*, which may be of an older keyctl.
 
     Raises:
         StoreError: It was written by a newer keyctl, or makes no sense.
     """
-    record = Record(path, value)
+    record = Record(path, migrated(value, Record(path, value).schema(SCHEMA)))
     record.schema(SCHEMA)
     state = State(
         profile=record.choice("profile", PROFILES),
@@ -135,6 +172,11 @@ def state_from_json(path: Path, value: dict[str, Any]) -> State:
         pin=_pin_from(record.optional_record("pin")),
         pin_retries=record.integer("pin_retries", 0, MAX_PIN_RETRIES),
         credentials=tuple(_credential_from(item) for item in record.records("credentials", _MAX_CREDENTIALS)),
+        identifier=record.octets("identifier", IDENTIFIER_BYTES, IDENTIFIER_BYTES),
+        store_state=record.octets("store_state", IDENTIFIER_BYTES, IDENTIFIER_BYTES),
+        persistent_token=record.optional_octets("persistent_token", TOKEN_BYTES, TOKEN_BYTES),
+        large_blobs=record.octets("large_blobs", len(NO_LARGE_BLOBS), _MAX_LARGE_BLOBS_BYTES),
+        configuration=configuration_from(record.record("configuration")),
         ram=_ram_from(record.record("ram")),
     )
     record.finish()
@@ -162,6 +204,8 @@ def _credential_to_json(credential: Credential) -> dict[str, Any]:
         "user_id": (credential.user_id or b"").hex(),
         "user_name": credential.user_name,
         "user_display_name": credential.user_display_name,
+        "blob": None if credential.blob is None else credential.blob.hex(),
+        "large_blob_key": None if credential.large_blob_key is None else credential.large_blob_key.hex(),
     }
 
 
@@ -177,6 +221,8 @@ def _credential_from(record: Record) -> Credential:
         user_id=record.octets("user_id", 1, _MAX_USER_ID_BYTES),
         user_name=record.optional_text("user_name", _MAX_TEXT, errors="surrogateescape"),
         user_display_name=record.optional_text("user_display_name", _MAX_TEXT, errors="surrogateescape"),
+        blob=record.optional_octets("blob", 0, MAX_BLOB_BYTES),
+        large_blob_key=record.optional_octets("large_blob_key", LARGE_BLOB_KEY_BYTES, LARGE_BLOB_KEY_BYTES),
     )
     record.finish()
     return credential

@@ -32,6 +32,7 @@ class Permission(IntFlag):
     BE = 0x08
     LBW = 0x10
     ACFG = 0x20
+    PCMR = 0x40
 
 
 #: permission -> the option that has to be true for it.
@@ -40,6 +41,7 @@ _OPTIONS = {
     Permission.BE: "bioEnroll",
     Permission.LBW: "largeBlobs",
     Permission.ACFG: "authnrCfg",
+    Permission.PCMR: "perCredMgmtRO",
 }
 #: Permissions that want an RP id.
 _OF_AN_RP = Permission.MC | Permission.GA
@@ -59,6 +61,9 @@ def check_permissions(context: Context, permissions: int, rp_id: str | None) -> 
     known = sum(Permission)
     if permissions & ~known or any(permissions & bit and not told.get(option) for bit, option in _OPTIONS.items()):
         raise CtapError(ERR.UNAUTHORIZED_PERMISSION)
+    # The persistent token has one permission for good.
+    if permissions & Permission.PCMR and permissions != Permission.PCMR:
+        raise CtapError(ERR.UNAUTHORIZED_PERMISSION)
     if permissions & _OF_AN_RP and rp_id is None:
         raise CtapError(ERR.MISSING_PARAMETER)
 
@@ -75,6 +80,15 @@ def issue(context: Context, protocol: int, permissions: int, rp_id: str | None) 
     context.state.ram.token = token
     context.changed(durable=False)
     return token.value
+
+
+def issue_persistent(context: Context) -> bytes:
+    """The persistent token, the same for everybody until the PIN changes; the other token stays as it is."""
+    token = context.state.persistent_token
+    if token is None:
+        token = context.state.persistent_token = os.urandom(TOKEN_BYTES)
+        context.changed(durable=True)
+    return token
 
 
 def issue_legacy(context: Context, protocol: int) -> bytes:
@@ -120,6 +134,17 @@ def authenticate(context: Context, protocol: int | None, message: bytes, mac: by
     return token
 
 
+def is_persistent(context: Context, protocol: int | None, message: bytes, mac: bytes) -> bool:
+    """Whether the persistent token made *mac* over *message*.
+
+    Raises:
+        CtapError: MISSING_PARAMETER and INVALID_PARAMETER for the *protocol*.
+    """
+    check_protocol(context, protocol)
+    token = context.state.persistent_token
+    return protocol is not None and token is not None and PIN_PROTOCOLS[protocol].verify(token, message, mac)
+
+
 def authenticate_user(
     context: Context, protocol: int | None, message: bytes, mac: bytes, *, permission: Permission, rp_id: str
 ) -> None:
@@ -137,6 +162,8 @@ def authenticate_user(
 
 def use_up(context: Context) -> None:
     """An operation with a touch clears the verified user and all permissions but lbw."""
+    if Quirk.LBW_DROPPED in context.quirks:
+        end(context)
     token = context.state.ram.token
     if token is not None and has_permissions(context.profile, context.quirks):
         token.user_verified = False

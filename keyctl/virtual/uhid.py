@@ -5,6 +5,7 @@ The driver sends and takes ``struct uhid_event`` of ``linux/uhid.h``: a number t
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import struct
@@ -16,7 +17,7 @@ from keyctl.virtual.hid_responder import REPORT_BYTES
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from fido2.ctap import CtapDevice
 
@@ -64,7 +65,7 @@ def serve(
         identity: What programs see; a name of over 127 bytes or a serial of over 63 is cut. HID tells the product only.
         stop: Ends it within a quarter of a second, from any thread.
         on_connected: Called once, when the kernel makes the hidraw node.
-        is_present: Whether the key is still plugged in, asked five times a second; raises nothing.
+        is_present: Whether the key is still plugged in, asked five times a second from another thread; raises nothing.
         version: Firmware version as programs are told it when they open the key; zeros: it does not tell.
         on_wink: Makes the key blink; None: it cannot.
 
@@ -77,9 +78,27 @@ def serve(
     except OSError as error:
         _refuse(error)
     try:
-        run(port, device, stop=stop, is_present=is_present, version=version, on_wink=on_wink)
+        with _hurrying():
+            run(port, device, stop=stop, is_present=is_present, version=version, on_wink=on_wink)
     finally:
         port.close()
+
+
+@contextlib.contextmanager
+def _hurrying() -> Iterator[None]:
+    """Let this thread go before all ordinary programs.
+
+    The driver keeps 32 reports for us and drops the rest, and the longest message has 129: each must be read at once. A
+    USB device lets the program wait instead.
+    """
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    # Not everybody who may use the driver may do that.
+    with contextlib.suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameters)
 
 
 def _refuse(error: OSError) -> NoReturn:
@@ -101,6 +120,9 @@ class _UhidPort:
     Raises:
         OSError: It cannot be made.
     """
+
+    # As a USB key at full speed: hidraw keeps 64 reports for a program and drops the rest.
+    report_interval_s = 0.001
 
     def __init__(self, identity: UsbIdentity, on_connected: Callable[[], None]) -> None:
         self._on_connected = on_connected

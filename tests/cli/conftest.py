@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from fido2.ctap import CtapError
 from fido2.ctap2 import ClientPin, Ctap2
 
 import keyctl
@@ -99,11 +100,18 @@ class VirtualKeys:
         with self.open(name) as device:
             return ClientPin(Ctap2(device)).get_pin_retries()[0]
 
+    def spend(self, down_to: int) -> None:
+        """Give wrong PINs until so many tries are left."""
+        while self.tries() > down_to:
+            self.takes("000000")
+            self.unplug()
+            self.plug()
+
     def takes(self, pin: str, name: str = "blue") -> bool:
         """Whether *pin* is the PIN; asks the key, so a wrong one costs a try."""
         with self.open(name) as device:
             client = ClientPin(Ctap2(device))
-            with contextlib.suppress(keys_error()):
+            with contextlib.suppress(CtapError):
                 return bool(client.get_pin_token(pin, ClientPin.PERMISSION.CREDENTIAL_MGMT))
             return False
 
@@ -140,12 +148,6 @@ class VirtualKeys:
         data = made.auth_data.credential_data
         assert data is not None
         return data.credential_id.hex()
-
-
-def keys_error() -> type[Exception]:
-    from fido2.ctap import CtapError
-
-    return CtapError
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ class Terminal:
         columns: int = 80,
         stdin: int | None = None,
         stdout: int | None = None,
+        stderr: int | None = None,
     ) -> None:
         self._person, self._screen = os.openpty()
         fcntl.ioctl(self._screen, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
@@ -44,7 +45,7 @@ class Terminal:
             [*opening, sys.executable, "-m", "keyctl", *arguments],
             stdin=self._screen if stdin is None else stdin,
             stdout=self._screen if stdout is None else stdout,
-            stderr=self._screen,
+            stderr=self._screen if stderr is None else stderr,
             env=environment,
             start_new_session=True,
         )
@@ -55,7 +56,7 @@ class Terminal:
     def __exit__(self, *_: object) -> None:
         self.process.kill()
         self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout):
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             if stream is not None:
                 stream.close()
         os.close(self._screen)

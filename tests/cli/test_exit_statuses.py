@@ -17,10 +17,10 @@ from keyctl.cli.catalogue import CATALOGUE, KEYUTILS_VERBS
 from keyctl.errors import CODES, EXIT_MEANINGS, Exit
 from keyctl.virtual.keys import hold
 
-#: Statuses that no command of this version ends with: there is no check that finds something yet, and 1 is a bug.
-UNUSED = {Exit.BUG, Exit.FOUND}
-#: Reached by tests of terminals and streams.
-ELSEWHERE = {Exit.INTERRUPTED, Exit.BROKEN_PIPE}
+#: A status that no command ends with.
+UNUSED = {Exit.BUG}
+#: Reached by the tests of terminals and streams, and of `doctor`.
+ELSEWHERE = {Exit.INTERRUPTED, Exit.TERMINATED, Exit.BROKEN_PIPE, Exit.FOUND}
 
 WITH_PIN = ("-k", "virtual:blue", "--pin-file", "PIN")
 #: code -> what is set on the key before, and a command line that ends with it.

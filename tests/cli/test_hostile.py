@@ -97,6 +97,9 @@ def test_names_cannot_write_the_error(run, virtual, with_pin):
         done = run("passkeys", *command, *with_pin)
         assert done.status == 9
         assert [line.split(": ")[1] for line in done.err.splitlines()] == ["error", "hint"]
+        error = run("passkeys", *command, *with_pin, "--json").error
+        assert_harmless(error["message"] + error["hint"])
+        assert "\n" not in error["message"] + error["hint"]
     virtual.set("blue", "fault=7:pulled")
     done = run("passkeys", "delete", "--rp", "x\nkeyctl: hint: run rm -rf ~", "--yes", *with_pin)
     assert done.status == 8
@@ -223,7 +226,7 @@ FILES = {
     "deep objects": ('{"schema":' * 20_000 + "1" + "}" * 20_000, "store_unreadable"),
     "huge number": ('{"schema": 1' + "0" * 5000 + "}", "store_unreadable"),
     "not a number": ('{"schema": NaN}', "store_unreadable"),
-    "newer": ('{"schema": 2, "x": []}', "store_newer"),
+    "newer": ('{"schema": 1000, "x": []}', "store_newer"),
     "from the far future": ('{"schema": 1000000000000000000000}', "store_newer"),
     "true": ('{"schema": true}', "store_unreadable"),
     "hostile": ('{"schema": 1, "\\u001b[31m": "\\ud800"}', "store_unreadable"),
@@ -425,7 +428,7 @@ def test_every_status_of_a_key_is_told_as_it_came(run, fresh, command, count):
     st.sampled_from(["full", "fido2.1-pre", "fido2.0"]),
     st.lists(st.tuples(st.integers(1, 9), st.sampled_from([*STATUSES, 0x42, *WORDS])), min_size=1, max_size=3),
 )
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_failure_of_a_key_has_a_code_and_a_status(run, fresh, command, profile, faults):
     """Whatever fails whenever: what is printed is one document, and what it says is one line each."""
     found = run(*fresh(command, profile, *faults)).document

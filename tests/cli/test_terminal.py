@@ -40,6 +40,13 @@ def test_new_pin_is_asked_for_twice(at_terminal, virtual):
     assert virtual.takes("4711-x")
 
 
+@pytest.mark.usefixtures("blue")
+def test_pin_from_a_file_goes_to_a_named_key_only(at_terminal, pin_file):
+    screen = at_terminal("pin", "verify", "--pin-file", pin_file(), "--json")
+    assert screen.end() == 4
+    assert "add --key 'virtual:blue'" in screen.text
+
+
 def test_two_new_pins_that_differ_are_not_sent(at_terminal, virtual):
     virtual.new(pin=None)
     screen = at_terminal("pin", "set", "--verbose")
@@ -74,13 +81,12 @@ def test_wrong_pin_at_the_prompt_costs_one_try_and_is_not_asked_for_again(at_ter
     assert virtual.tries() == 7
 
 
-def test_last_tries_are_spent_by_a_person_only(at_terminal, virtual, blue, run, pin_file):
-    for _ in range(2):
-        for _ in range(3):
-            run("pin", "verify", "-k", blue, "--pin-file", pin_file("654321\n"))
-        virtual.unplug()
-        virtual.plug()
-    assert virtual.tries() == 2
+def test_last_tries_are_spent_by_a_person_only(at_terminal, virtual, blue, pin_file):
+    virtual.spend(2)
+    # A PIN from a file is nobody's decision, even at a terminal.
+    screen = at_terminal("pin", "verify", "-k", blue, "--pin-file", pin_file(), "--json")
+    assert screen.end() == 4
+    assert '"code": "pin_last_tries"' in screen.text
     screen = at_terminal("pin", "verify")
     screen.expect("PIN for virtual:blue (2 tries left): ")
     screen.type(f"{virtual.PIN}\n")
@@ -167,6 +173,13 @@ def test_wait_limits_the_wait_for_a_touch(at_terminal, virtual):
     assert virtual.has_pin()
 
 
+def test_no_wait_is_no_wait_at_a_terminal_too(at_terminal, virtual):
+    virtual.new("blue", "touch=never")
+    screen = at_terminal("reset", "--confirm", "virtual:blue", "--wait", "0")
+    assert screen.end() == 5
+    assert "touch virtual:blue now" not in screen.text
+
+
 def test_refused_touch_is_told_from_a_missing_one(at_terminal, virtual):
     virtual.new("blue", "touch=refused")
     screen = at_terminal("reset", "--confirm", "virtual:blue")
@@ -250,6 +263,16 @@ def test_prompt_and_question_are_there_while_stdin_is_elsewhere(at_terminal, vir
     screen.expect("[y/N] ")
     screen.type("y\n")
     assert screen.end() == 0
+
+
+@pytest.mark.usefixtures("blue")
+def test_nobody_is_asked_while_stderr_is_elsewhere(at_terminal):
+    """What is written into a file for later is no conversation."""
+    for command, status in ((("pin", "verify", "-k", "virtual:blue"), 4), (("reset",), 2)):
+        screen = at_terminal(*command, stderr=subprocess.PIPE)
+        assert screen.end() == status
+        assert screen.text == ""
+        assert screen.process.stderr.read().startswith(b"keyctl: error: ")
 
 
 def test_pin_from_stdin_leaves_the_question_to_the_terminal(at_terminal, virtual, blue):

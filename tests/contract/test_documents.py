@@ -30,6 +30,8 @@ COMMANDS = {
     "passkeys-rename": ("passkeys", "rename", "ID", "--user-name", "lee", *WITH_PIN),
     "passkeys-delete": ("passkeys", "delete", "ID", "--yes", *WITH_PIN),
     "reset": ("reset", "--dry-run"),
+    "wink": ("wink",),
+    "doctor": ("doctor", "--key", "virtual:red"),
     "virtual-new": ("virtual", "new", "green"),
     "virtual-list": ("virtual", "list"),
     "virtual-profiles": ("virtual", "profiles"),

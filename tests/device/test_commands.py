@@ -50,6 +50,16 @@ def test_everything_else_does_not_count_as_a_read(data: bytes) -> None:
     assert not describe(CBOR, data).read
 
 
+def test_blinking_does_nothing_else() -> None:
+    assert describe(0x08, b"").name == "wink"
+    assert describe(0x08, b"").read
+
+
+def test_what_asks_for_a_touch_is_never_sent_again() -> None:
+    for data, name in ((b"\x01\xa0", "makeCredential"), (b"\x0b", "authenticatorSelection")):
+        assert (describe(CBOR, data).name, describe(CBOR, data).read) == (name, False)
+
+
 def test_u2f_messages_do_not_count_as_reads() -> None:
     assert not describe(0x03, b"\0\x01\0\0").read
 

@@ -116,6 +116,34 @@ def test_a_touch_is_asked_for_once_and_waited_for() -> None:
     assert touches == [("blue", 5.0)]
 
 
+def test_who_brings_an_event_asks_for_the_touch_himself_and_takes_it_back() -> None:
+    cancel = threading.Event()
+
+    def wait(event: threading.Event, tell: Callable[[STATUS], None]) -> bytes:
+        tell(STATUS.UPNEEDED)
+        cancel.set()
+        assert event.wait(5)
+        return b"\x2d"
+
+    assert guarded(Key(wait), touch_s=20.0, on_touch=pytest.fail).call(CBOR, RESET, cancel) == b"\x2d"
+
+
+def test_a_command_that_is_taken_back_is_not_waited_for_any_longer() -> None:
+    cancel, release = threading.Event(), threading.Event()
+
+    def deaf(*_: Any) -> bytes:
+        cancel.set()
+        release.wait(10)
+        return b"\0"
+
+    guard = guarded(Key(deaf), answer_s=20.0)
+    started = time.monotonic()
+    with pytest.raises(TouchError):
+        guard.call(CBOR, RESET, cancel)
+    assert time.monotonic() - started < 4
+    release.set()
+
+
 def test_a_touch_that_does_not_come_is_cancelled_in_time() -> None:
     def wait(cancel: threading.Event, tell: Callable[[STATUS], None]) -> bytes:
         tell(STATUS.UPNEEDED)

@@ -484,6 +484,25 @@ def test_a_u2f_key_is_known_as_one_and_can_do_nothing_else(scripted: Any) -> Non
         assert failing(attempt).code == "unsupported"
 
 
+def test_a_key_on_usb_that_can_blink_does(scripted: Any, minimal_info: bytes) -> None:
+    key = scripted(lambda data: minimal_info if data else b"", capabilities=0x05)
+    scripted_session(key).wink()
+    assert key.requests == [b"\x04", b""]
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "transport"), [(0x04, Transport.USB), (0x05, Transport.NFC), (0x05, Transport.VIRTUAL)]
+)
+def test_a_key_that_cannot_blink_is_not_asked_to(
+    scripted: Any, minimal_info: bytes, capabilities: int, transport: Transport
+) -> None:
+    key = scripted(lambda _: minimal_info, capabilities=capabilities)
+    error = failing(scripted_session(key, transport=transport).wink)
+    assert error.code == "unsupported"
+    assert "on USB" in (error.hint or "")
+    assert key.requests == [b"\x04"]
+
+
 def info_of(**fields: Any) -> bytes:
     numbers = {"firmware": 0x0E, "aaguid": 3}
     return b"\0" + cbor.encode(

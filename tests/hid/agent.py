@@ -1,7 +1,7 @@
 """Process number 1 of the guest: runs what the host says, one JSON object a line over a virtio serial port.
 
-It is run as a script, from the host's file system. Loading a Python program takes seconds on the guest's processor, so it
-can also load modules once and run a function of theirs in a child process of its own, any number of times.
+It is run as a script, from the host's file system. Loading a Python program takes seconds on the guest's processor, so
+it can also load modules once and run a function of theirs in a child process of its own, any number of times.
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ class Job:
         else:
             given.write_bytes(request["stdin"].encode(errors="surrogateescape"))
             stdin = os.open(given, os.O_RDONLY)
-        streams = [stdin, *(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) for path in (self.output, self.errors))]
+        streams = [
+            stdin,
+            *(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) for path in (self.output, self.errors)),
+        ]
         self.process = os.fork()
         if self.process == 0:
             run(request, streams)
@@ -109,7 +112,7 @@ def run(request, streams):
         module, _, function = request["function"].partition(":")
         sys.argv = request["argv"]
         status = call(getattr(importlib.import_module(module), function))
-    except BaseException:
+    except BaseException:  # noqa: BLE001  # shown as the interpreter would
         traceback.print_exc()
     finally:
         for stream in (sys.stdout, sys.stderr):

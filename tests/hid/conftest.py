@@ -6,7 +6,6 @@ All of those are in one file: the tests are handed to workers by file, and one g
 from __future__ import annotations
 
 import compileall
-import contextlib
 import json
 import os
 import pkgutil
@@ -27,6 +26,7 @@ from guest import EMULATOR, Guest
 from guest_parts import PartsMissingError, parts
 
 if TYPE_CHECKING:
+    import contextlib
     from collections.abc import Callable, Iterator
 
     from guest import Finished, Job
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 #: Number of a user without any rights.
 NOBODY = 65534
 PROJECT = Path(keyctl.__file__).parents[1]
-VENDOR_ID = "1209"
+VENDOR_ID = 0x1209
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,9 @@ class Running:
 
 class Computer:
     """The guest, with a user at it who has keyctl."""
+
+    #: Where the project is, in the guest as well.
+    project = PROJECT
 
     def __init__(self, guest: Guest) -> None:
         self.guest = guest
@@ -107,13 +110,26 @@ class Shelf:
         self._job = guest.call("key_server:main", "key_server", folder, stdin=None)
         self._names: list[str] = []
 
-    def ask(self, *words: str) -> Any:
+    def ask(self, *words: object) -> Any:
         return json.loads(self._job.ask(json.dumps(words)))
 
-    def plug(self, name: str, bus: str = "gadget", *, product_id: str = "0001", product: str = "Key") -> Plugged:
+    def plug(
+        self,
+        name: str,
+        bus: str = "gadget",
+        *,
+        profile: str = "full",
+        product_id: int = 1,
+        product: str = "Key",
+    ) -> Plugged:
         """Make a key and plug it in."""
-        serial = f"serial-of-{name}"
-        self.ask("new", name, bus, VENDOR_ID, product_id, product, serial)
+        identity = {
+            "vendor_id": VENDOR_ID,
+            "product_id": product_id,
+            "product": product,
+            "serial": f"serial-of-{name}",
+        }
+        self.ask("new", name, profile, bus, identity)
         self._names.append(name)
         return Plugged(self, name, self.ask("plug", name))
 
@@ -157,8 +173,9 @@ class Plugged:
 
 @pytest.fixture(scope="session")
 def computer() -> Iterator[Computer]:
-    if shutil.which(EMULATOR) is None:
-        missing(EMULATOR)
+    for program in (EMULATOR, "fido2-token", "fido2-cred"):
+        if shutil.which(program) is None:
+            missing(program)
     try:
         kernel = parts()
     except PartsMissingError as error:

@@ -10,7 +10,6 @@ import contextlib
 import itertools
 import json
 import shlex
-import shutil
 import signal
 import socket
 import subprocess
@@ -119,22 +118,16 @@ class Guest:
         self._received = b""
 
     def __enter__(self) -> Self:
-        self._folder = Path(tempfile.mkdtemp(prefix="keyctl-guest-"))
-        try:
-            self._boot()
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
+        with contextlib.ExitStack() as stack:
+            self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="keyctl-guest-")))
+            self._boot(stack)
+            self._end = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        # Nothing in there is worth keeping.
-        self._process.kill()
-        self._process.wait()
-        self._line.close()
-        shutil.rmtree(self._folder)
+        self._end.close()
 
     def start(
         self,
@@ -196,9 +189,7 @@ class Guest:
         user: int | None,
     ) -> Job:
         number = next(self._numbers)
-        self.request(
-            "start", number, argv=argv, function=function, stdin=stdin, env=env or {}, cwd=cwd, user=user
-        )
+        self.request("start", number, argv=argv, function=function, stdin=stdin, env=env or {}, cwd=cwd, user=user)
         return Job(self, number, argv)
 
     def request(self, what: str, job: int, *, seconds: float = 0, **parameters: object) -> dict[str, Any]:
@@ -208,12 +199,13 @@ class Guest:
         self._line.sendall(line.encode())
         return self._answer(seconds + GRACE_S)
 
-    def _boot(self) -> None:
+    def _boot(self, stack: contextlib.ExitStack) -> None:
         initramfs = self._folder / "initramfs"
         initramfs.write_bytes(self._parts.initramfs(shlex.join([sys.executable, "-I", str(AGENT)])))
         self._line, theirs = socket.socketpair()
+        stack.enter_context(self._line)
         with theirs, (self._folder / "qemu.log").open("wb") as log:
-            self._process = subprocess.Popen(
+            process = subprocess.Popen(
                 [
                     # Die with the tests, however these end.
                     *("setpriv", "--pdeathsig", "KILL", EMULATOR),
@@ -232,6 +224,9 @@ class Guest:
                 stderr=log,
                 pass_fds=[theirs.fileno()],
             )
+            stack.callback(process.wait)
+            # Nothing in there is worth keeping.
+            stack.callback(process.kill)
         self._answer(BOOT_S)
 
     def _answer(self, seconds: float) -> dict[str, Any]:

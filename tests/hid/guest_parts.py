@@ -1,7 +1,7 @@
 """What the guest is made of: Debian's own kernel, a few of its modules, and busybox, unpacked and not installed.
 
-They lie in the user's cache folder, under the kernel package's name and version, and are fetched again when Debian has a
-newer one.
+They lie in the user's cache folder, under the kernel package's name and version, and are fetched again when Debian has
+a newer one.
 """
 
 from __future__ import annotations
@@ -83,7 +83,8 @@ def parts() -> Parts:
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     cache = Path(home) / "keyctl-guest"
     package, version = _kernel_package()
-    folder = cache / f"{package}_{version.replace(':', '_')}"
+    picked = zlib.crc32(repr((MODULES, _PARAMETERS)).encode())
+    folder = cache / f"{package}_{version.replace(':', '_')}_{picked:08x}"
     if not folder.exists():
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as made:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from keyctl.device import hidraw
 from keyctl.virtual import gadget, keys, uhid
@@ -22,20 +23,14 @@ PATIENCE_S = 20.0
 class Seat:
     """One key and the bus that it is put on whenever it is plugged in."""
 
-    def __init__(self, folder: Path, name: str, bus: str, vendor_id: str, product_id: str, product: str, serial: str):
+    def __init__(self, folder: Path, name: str, profile: str, bus: str, identity: dict[str, Any]) -> None:
         self._folder = folder
         self._name = name
         self._bus = bus
-        self._identity = UsbIdentity(
-            vendor_id=int(vendor_id, 16),
-            product_id=int(product_id, 16),
-            manufacturer="Nobody",
-            product=product,
-            serial=serial,
-        )
+        self._identity = UsbIdentity(manufacturer="Nobody", **identity)
         self._thread: threading.Thread | None = None
         self.winks = 0
-        keys.new(folder, name, "full")
+        keys.new(folder, name, profile)
 
     def plug(self) -> str:
         """Plug it in; returns its node."""

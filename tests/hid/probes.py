@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import threading
+import time
 
 from fido2.ctap import CtapError
 from fido2.hid import open_device
@@ -21,9 +22,20 @@ KEEPALIVE = 0x80 | 0x3B
 
 def nodes() -> None:
     """What discovery reads about each key without opening any."""
-    found = [
-        {
-            "path": str(node.path),
+    json.dump(_nodes(), sys.stdout)
+
+
+def await_nodes() -> None:
+    """As nodes, as soon as there are as many keys as wanted."""
+    _, count = sys.argv
+    while len(found := _nodes()) != int(count):
+        time.sleep(0.02)
+    json.dump(found, sys.stdout)
+
+
+def _nodes() -> dict[str, dict[str, object]]:
+    return {
+        str(node.path): {
             "vendor_id": node.vendor_id,
             "product_id": node.product_id,
             "name": node.name,
@@ -31,8 +43,7 @@ def nodes() -> None:
             "sizes": [node.report_size_in, node.report_size_out],
         }
         for node in hidraw.nodes()
-    ]
-    json.dump(found, sys.stdout)
+    }
 
 
 def await_keepalive() -> None:
@@ -57,7 +68,9 @@ def framing() -> None:
         except CtapError as error:
             errors.append(error.code.name)
     device.wink()
-    echoed = [len(data) for data in (b"", os.urandom(57), os.urandom(58), os.urandom(7609)) if device.ping(data) == data]
+    echoed = [
+        len(data) for data in (b"", os.urandom(57), os.urandom(58), os.urandom(7609)) if device.ping(data) == data
+    ]
     told = {
         "echoed": echoed,
         "errors": errors,

@@ -184,6 +184,20 @@ def test_a_card_of_another_kind_is_no_candidate(other_card, home):
     assert caught.value.code == "no_key"
 
 
+def attach_to(home, slot, stop, attached) -> None:
+    identity = virtual_keys.UsbIdentity(vendor_id=0, product_id=0, manufacturer="", product="", serial="")
+    virtual_keys.attach(
+        home,
+        "blue",
+        virtual_keys.Bus.NFC,
+        port=slot.port,
+        identity=identity,
+        stop=stop,
+        on_attached=attached.set,
+        on_wink=lambda: None,
+    )
+
+
 def test_attaching_puts_the_key_into_the_reader_and_nowhere_else(slots, home):
     folder = virtual_keys_folder(home)
     virtual_keys.new(folder, "blue", "full")
@@ -192,7 +206,7 @@ def test_attaching_puts_the_key_into_the_reader_and_nowhere_else(slots, home):
 
     def attach() -> None:
         try:
-            virtual_keys.attach_nfc(home, "blue", slots[0].port, stop, attached.set)
+            attach_to(home, slots[0], stop, attached)
         except KeyctlError as error:
             errors.append(error)
 
@@ -203,7 +217,7 @@ def test_attaching_puts_the_key_into_the_reader_and_nowhere_else(slots, home):
         slots[0].wait(card=True)
         assert [found.selector for found in discover(home).found] == [f"nfc:{slots[0].reader}"]
         with pytest.raises(StoreError):
-            virtual_keys.attach_nfc(home, "blue", slots[1].port, stop, attached.set)
+            attach_to(home, slots[1], stop, attached)
     finally:
         stop.set()
         thread.join()

@@ -28,6 +28,7 @@ class Person:
     pins: list[str] = field(default_factory=list)
     agrees: bool = True
     attended: bool = True
+    can_choose: bool = True
     asked: list[str] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
     requests: list[PinRequest] = field(default_factory=list)

@@ -37,9 +37,19 @@ def test_a_file_is_private_and_leaves_nothing_beside_it(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["key.json"]
 
 
-def test_a_new_folder_is_private(tmp_path):
-    files.make_private_folder(tmp_path / "a" / "b")
-    assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
+def test_a_new_folder_and_what_is_missing_above_it_are_private(tmp_path):
+    for _ in range(2):
+        files.make_private_folder(tmp_path / "a" / "b")
+        for folder in (tmp_path / "a", tmp_path / "a" / "b"):
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_a_file_in_the_place_of_a_folder_is_told(tmp_path):
+    (tmp_path / "a").write_text("")
+    for folder in (tmp_path / "a", tmp_path / "a" / "b"):
+        with pytest.raises(StoreError) as caught:
+            files.make_private_folder(folder)
+        assert caught.value.code == "store_unwritable"
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,13 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from fido2.ctap1 import Ctap1
 from fido2.ctap2 import ClientPin, CredentialManagement, Ctap2
 
 from keyctl.virtual import keys
 from keyctl.virtual.clock import Clock
 from keyctl.virtual.device import VirtualDevice
+from keyctl.virtual.profiles import PROFILES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +55,12 @@ class Bench:
 
     def open(self) -> None:
         self.device = VirtualDevice(self.folder, self.name, clock=self.clock)
-        self.ctap = Ctap2(self.device)
+        if PROFILES[keys.get(self.folder, self.name).profile].ctap2:
+            self.ctap = Ctap2(self.device)
+
+    @property
+    def u2f(self) -> Ctap1:
+        return Ctap1(self.device)
 
     def replug(self) -> None:
         keys.unplug(self.folder, self.name)

@@ -259,13 +259,23 @@ def test_the_home_folders_keys_are_listed(home, make_bench):
     make_bench()
 
 
-def test_only_ctap2_is_spoken(bench):
+@pytest.mark.parametrize(
+    ("profile", "capabilities", "spoken"),
+    [("full", 0x04, {0x10, 0x03}), ("small", 0x04, {0x10, 0x03}), ("fido2.0", 0x0C, {0x10}), ("u2f", 0x00, {0x03})],
+)
+def test_a_key_speaks_what_its_capabilities_say(make_bench, profile, capabilities, spoken):
+    bench = make_bench(profile)
     assert isinstance(bench.device, CtapDevice)
-    assert bench.device.capabilities == 0x0C
-    for command in (0x01, 0x03, 0x08, 0x11):
-        with refused(ERR.INVALID_COMMAND):
-            bench.device.call(command, b"\x00")
-    assert repr(bench.device) == "VirtualDevice('blue')"
+    assert bench.device.capabilities == capabilities
+    for command in (0x01, 0x03, 0x08, 0x10, 0x11):
+        if command in spoken:
+            assert bench.device.call(command, b"\x00")
+        else:
+            with refused(ERR.INVALID_COMMAND):
+                bench.device.call(command, b"\x00")
+    assert repr(bench.device) == "VirtualDevice('other')"
+    keys.remove(bench.folder, "other")
+    assert bench.device.capabilities == capabilities
 
 
 # Faults
@@ -544,7 +554,11 @@ def test_the_webauthn_client_registers_and_logs_in(make_bench, profile):
 # Start-up
 
 
-def test_get_info_loads_no_cryptography(bench):
+@pytest.mark.parametrize("token", [False, True])
+def test_get_info_loads_no_cryptography_but_to_seal_what_a_token_opens(bench, token):
+    if token:
+        bench.set_pin()
+        bench.token(ClientPin.PERMISSION.PERSISTENT_CREDENTIAL_MGMT)
     program = (
         "import sys, pathlib\n"
         "from keyctl.virtual import keys\n"
@@ -561,4 +575,6 @@ def test_get_info_loads_no_cryptography(bench):
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
-    assert done.stdout.split() == ["fido2", "fido2.cbor", "fido2.ctap"]
+    loaded = done.stdout.split()
+    assert ("cryptography" in loaded) is token
+    assert [name for name in loaded if not name.startswith("cryptography")] == ["fido2", "fido2.cbor", "fido2.ctap"]

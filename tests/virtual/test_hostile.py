@@ -22,6 +22,7 @@ ALGORITHMS = [{"alg": -7, "type": "public-key"}]
 MAKE = {1: HASH, 2: RP, 3: USER, 4: ALGORITHMS}
 GET = {1: "example.com", 2: HASH}
 COSE = {1: 2, 3: -25, -1: 1, -2: bytes(32), -3: bytes(32)}
+SALTS = {1: COSE, 2: bytes(32), 3: bytes(16), 4: 1}
 DESCRIPTOR = {"id": b"x" * 64, "type": "public-key"}
 
 
@@ -76,6 +77,14 @@ def status(bench, command: int, parameters) -> int:
         ({**MAKE, 8: HASH, 9: 2}, ERR.PIN_NOT_SET),
         ({**MAKE, 8: 5, 9: 2}, ERR.CBOR_UNEXPECTED_TYPE),
         ({**MAKE, 10: 1}, ERR.INVALID_PARAMETER),
+        ({**MAKE, 10: "1"}, ERR.CBOR_UNEXPECTED_TYPE),
+        ({**MAKE, 6: {"credBlob": "b"}}, ERR.CBOR_UNEXPECTED_TYPE),
+        ({**MAKE, 6: {"hmac-secret": 1}}, ERR.CBOR_UNEXPECTED_TYPE),
+        ({**MAKE, 6: {"hmac-secret": True, "hmac-secret-mc": True}}, ERR.CBOR_UNEXPECTED_TYPE),
+        ({**MAKE, 6: {"hmac-secret": True, "hmac-secret-mc": {}}}, ERR.MISSING_PARAMETER),
+        ({**MAKE, 6: {"largeBlobKey": True}}, ERR.INVALID_OPTION),
+        ({**MAKE, 6: {"largeBlobKey": 1}}, ERR.CBOR_UNEXPECTED_TYPE),
+        ({**MAKE, 6: {"minPinLength": 4}}, ERR.CBOR_UNEXPECTED_TYPE),
         ({**MAKE, 7: {"rk": False, "unknown": True}, 11: "unknown"}, 0),
         ({**MAKE, 5: []}, 0),
         ({**MAKE, 5: [{"id": b"x" * 999, "type": "public-key"}, {"id": b"", "type": "odd"}]}, 0),
@@ -232,13 +241,22 @@ VALID = [
     bytes([command]) + cbor.encode(parameters)
     for command, parameters in [
         (1, {**MAKE, 5: [DESCRIPTOR], 6: {"credProtect": 2}, 7: {"rk": True}, 8: bytes(32), 9: 2}),
+        (1, {**MAKE, 6: {"credBlob": b"b", "largeBlobKey": True, "minPinLength": True}, 7: {"rk": True}, 10: 1}),
+        (1, {**MAKE, 6: {"hmac-secret": True, "hmac-secret-mc": SALTS}}),
         (2, {**GET, 3: [DESCRIPTOR], 5: {"up": False}, 6: bytes(32), 7: 2}),
+        (2, {**GET, 4: {"credBlob": True, "hmac-secret": SALTS, "largeBlobKey": True}}),
         (6, {1: 2, 2: 1}),
         (6, {1: 2, 2: 2}),
         (6, {1: 2, 2: 3, 3: COSE, 4: bytes(32), 5: bytes(80)}),
         (6, {1: 1, 2: 4, 3: COSE, 4: bytes(16), 5: bytes(64), 6: bytes(16)}),
         (6, {1: 2, 2: 5, 3: COSE, 6: bytes(32)}),
         (6, {1: 2, 2: 9, 3: COSE, 6: bytes(32), 9: 3, 10: "example.com"}),
+        (6, {1: 2, 2: 9, 3: COSE, 6: bytes(32), 9: 64}),
+        (12, {1: 100, 3: 0}),
+        (12, {2: bytes.fromhex("8076be8b528d0075f7aae98d6fa57a6d3c"), 3: 0, 4: 17}),
+        (12, {2: bytes(20), 3: 0, 4: 40, 5: bytes(32), 6: 2}),
+        (13, {1: 1}),
+        (13, {1: 3, 2: {1: 4, 2: ["example.com"], 3: False}, 3: 2, 4: bytes(32)}),
         (10, {1: 1, 3: 2, 4: bytes(32)}),
         (10, {1: 4, 2: {1: bytes(32)}, 3: 2, 4: bytes(32)}),
         (10, {1: 6, 2: {2: DESCRIPTOR}, 3: 2, 4: bytes(32)}),
@@ -271,7 +289,7 @@ def mutated(draw) -> bytes:
 def structured(draw) -> bytes:
     """Parameters of the right numbers and any type."""
     parameters = draw(st.dictionaries(st.integers(0, 12), VALUES, max_size=8))
-    command = draw(st.sampled_from([1, 2, 6, 10, 0x41]))
+    command = draw(st.sampled_from([1, 2, 6, 10, 12, 13, 0x41]))
     if command in {1, 2}:
         base = draw(st.sampled_from([MAKE, GET]))
         parameters = {**base, **parameters}

@@ -9,14 +9,18 @@ import stat
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
+from fido2.ctap2 import ClientPin, Ctap2
 from hypothesis import given
 from hypothesis import strategies as st
 
 from keyctl.errors import NotFoundError, StoreError, UsageError
 from keyctl.store.files import lock
 from keyctl.virtual import keys
+from keyctl.virtual.device import VirtualDevice
+from keyctl.virtual.migrations import SCHEMA
 from keyctl.virtual.profiles import PROFILES
 from keyctl.virtual.quirks import QUIRKS, Quirk
 from keyctl.virtual.settings import FAULT_WORDS, Settings, change, settings_from_json
@@ -158,7 +162,7 @@ def test_a_damaged_key_can_be_removed(folder, damage):
 def test_newer_files_are_left_alone(folder, name):
     keys.new(folder, "blue", "full")
     path = folder / name
-    path.write_text(json.dumps({**json.loads(path.read_text()), "schema": 2}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema": 99}))
     before = path.read_text()
     for use in (keys.get, keys.plug, lambda *key: keys.configure(*key, ["counter=1"])):
         with pytest.raises(StoreError) as caught:
@@ -185,6 +189,7 @@ def test_settings_are_kept(folder):
         folder,
         "blue",
         [
+            "touch=long",
             "touch=after:2.50",
             "delay-ms=250",
             "counter=4294967295",
@@ -346,7 +351,7 @@ def paths_in(value, at=()):
 
 
 FULL_STATE = {
-    "schema": 1,
+    "schema": 2,
     "profile": "full",
     "secret": "00" * 32,
     "counter": 5,
@@ -363,8 +368,22 @@ FULL_STATE = {
             "user_id": "44",
             "user_name": "caf\udcc3",
             "user_display_name": None,
+            "blob": "99",
+            "large_blob_key": "aa" * 32,
         }
     ],
+    "identifier": "bb" * 16,
+    "store_state": "cc" * 16,
+    "persistent_token": "dd" * 32,
+    "large_blobs": "8076be8b528d0075f7aae98d6fa57a6d3c",
+    "configuration": {
+        "always_uv": True,
+        "enterprise": False,
+        "long_touch_for_reset": False,
+        "min_pin_length": 6,
+        "min_pin_rp_ids": ["example.com"],
+        "force_pin_change": False,
+    },
     "ram": {
         "boot": "55" * 8,
         "wrong_pins": 0,
@@ -381,6 +400,11 @@ FULL_STATE = {
         "dead": False,
     },
 }
+#: The id of a credential at example.com that is in no file, made with the secret in vectors/virtual/v1.json.
+WRAPPED_BY_SCHEMA_1 = (
+    "01910e39d7101019821a6d55791762b6137b331be2b203b4cc657a32d01fbc56"
+    "e9a2bde34ac11918d43241cea27aadcc572a8de87bfdacfc3de86385e6c74c81"
+)
 PLACES = list(paths_in(FULL_STATE))[1:]
 ANY_JSON = st.recursive(
     st.none()
@@ -413,6 +437,63 @@ def test_a_damaged_state_is_a_store_error_or_a_state(tmp_path_factory, place, va
     if isinstance(state, StoreError):
         assert state.code in {"store_unreadable", "store_newer"}
         assert "\n" not in state.message
+    else:
+        assert state_from_json(path, state.to_json()) == state
+
+
+def old_states():
+    """The stored examples: of each schema before the newest, what that keyctl wrote."""
+    return sorted((Path(__file__).parent.parent / "vectors" / "virtual").glob("v*.json"))
+
+
+def test_there_is_an_example_of_every_older_schema():
+    assert [path.name for path in old_states()] == [f"v{schema}.json" for schema in range(1, SCHEMA)]
+
+
+@pytest.mark.parametrize("path", old_states(), ids=lambda path: path.stem)
+def test_a_file_of_an_older_keyctl_is_read_and_written_anew(folder, path):
+    """Reading leaves it alone and is the same every time; the first command that changes something migrates it."""
+    keys.new(folder, "blue", "full")
+    old = path.read_bytes()
+    (folder / "blue.json").write_bytes(old)
+    content = json.loads(old)
+    state = state_from_json(path, content)
+    assert state == state_from_json(path, json.loads(old))
+    assert content == json.loads(old)
+    assert keys.get(folder, "blue").counter == content["counter"]
+    assert (folder / "blue.json").read_bytes() == old
+    keys.configure(folder, "blue", ["counter=70"])
+    written = json.loads((folder / "blue.json").read_text())
+    assert (written["schema"], written["counter"]) == (SCHEMA, 70)
+    assert all(written[name] == content[name] for name in ("secret", "pin", "pin_retries", "profile"))
+    assert [one["id"] for one in written["credentials"]] == [one["id"] for one in content["credentials"]]
+    assert [one["user_name"] for one in written["credentials"]] == [one["user_name"] for one in content["credentials"]]
+
+
+def test_a_migrated_key_still_opens_what_it_made(folder):
+    """The PIN, a stored credential and a wrapped one, made by the keyctl that wrote schema 1."""
+    keys.new(folder, "blue", "full")
+    (folder / "blue.json").write_bytes(old_states()[0].read_bytes())
+    ctap = Ctap2(VirtualDevice(folder, "blue"))
+    assert ctap.get_assertion("names.example", bytes(32)).auth_data.counter == 6
+    wrapped = bytes.fromhex(WRAPPED_BY_SCHEMA_1)
+    allow_list = [{"type": "public-key", "id": wrapped}]
+    assert ctap.get_assertion("example.com", bytes(32), allow_list).credential["id"] == wrapped
+    assert ClientPin(ctap).get_pin_token("1234-äöü", ClientPin.PERMISSION.CREDENTIAL_MGMT)
+
+
+@pytest.mark.parametrize("path", old_states(), ids=lambda path: path.stem)
+@given(data=st.data())
+def test_a_damaged_file_of_an_older_keyctl_is_a_store_error_or_a_state(path, data):
+    damaged = json.loads(path.read_text())
+    place = data.draw(st.sampled_from(list(paths_in(damaged))[1:]))
+    parent = damaged
+    for key in place[:-1]:
+        parent = parent[key]
+    parent[place[-1]] = data.draw(ANY_JSON)
+    state = read(state_from_json, path, damaged)
+    if isinstance(state, StoreError):
+        assert state.code in {"store_unreadable", "store_newer"}
     else:
         assert state_from_json(path, state.to_json()) == state
 

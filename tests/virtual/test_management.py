@@ -200,7 +200,12 @@ def test_without_a_token_nothing_is_managed(bench):
 
 @pytest.mark.parametrize(
     ("profile", "there"),
-    [("full", {0x0A, 0x0B}), ("small", {0x0A, 0x0B}), ("fido2.1-pre", {0x41}), ("fido2.0", set())],
+    [
+        ("full", {0x0A, 0x0B, 0x0C, 0x0D}),
+        ("small", {0x0A, 0x0B, 0x0C, 0x0D}),
+        ("fido2.1-pre", {0x41}),
+        ("fido2.0", set()),
+    ],
 )
 def test_every_profile_has_its_commands(make_bench, profile, there):
     bench = make_bench(profile)

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from fido2 import cbor
 from fido2.ctap import CtapError
-from fido2.ctap2 import CredentialManagement, Ctap2
+from fido2.ctap2 import ClientPin, Config, CredentialManagement, Ctap2, LargeBlobs
 from fido2.webauthn import AuthenticatorData
 
 from keyctl.virtual.quirks import Quirk
 
 ERR = CtapError.ERR
+PERMISSION = ClientPin.PERMISSION
 RESULT = CredentialManagement.RESULT
 LONG_RP = "accounts." + "very-" * 8 + "long.example"
 CLIENT_DATA_HASH = bytes(range(32))
@@ -302,6 +303,61 @@ def test_listing_with_a_token_of_the_old_kind(quirky):
     assert len(management.enumerate_rps()) == 1
     with refused(ERR.INVALID_SUBCOMMAND):
         quirky.ctap.client_pin(2, 9)
+
+
+def test_ids_have_all_lengths_from_32_to_241(quirky):
+    quirky.quirk(Quirk.LONG_IDS)
+    quirky.open()
+    assert quirky.ctap.info.max_cred_id_length == 241
+    stored = [quirky.make(user_id=b"u%d" % n).auth_data.credential_data.credential_id for n in range(4)]
+    wrapped = quirky.make(rk=False).auth_data.credential_data.credential_id
+    handle = quirky.u2f.register(bytes(32), digest("example.com")).key_handle
+    assert len(wrapped) == len(handle) == 241
+    assert len({len(credential_id) for credential_id in stored}) > 1
+    assert all(32 <= len(credential_id) <= 241 for credential_id in stored)
+    quirky.quirk()
+    quirky.open()
+    for credential_id in (*stored, wrapped, handle):
+        assert quirky.get(ids=[credential_id]).credential["id"] == credential_id
+
+
+def test_the_listing_has_no_large_blob_key(quirky):
+    made = quirky.make(extensions={"largeBlobKey": True})
+
+    def listed():
+        return quirky.management().enumerate_creds(digest("example.com"))[0].get(RESULT.LARGE_BLOB_KEY)
+
+    assert listed() == made.large_blob_key
+    quirky.quirk(Quirk.NO_LARGE_BLOB_KEY)
+    assert listed() is None
+    assert quirky.get(extensions={"largeBlobKey": True}).large_blob_key == made.large_blob_key
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+def test_a_touch_drops_the_permission_to_write_large_blobs(quirky, dropped):
+    quirky.make()
+    quirky.quirk(*([Quirk.LBW_DROPPED] if dropped else []))
+    protocol = quirky.pin.protocol
+    token = quirky.token(PERMISSION.GET_ASSERTION | PERMISSION.LARGE_BLOB_WRITE, "example.com")
+    quirky.get(pin_uv_param=protocol.authenticate(token, CLIENT_DATA_HASH), pin_uv_protocol=protocol.VERSION)
+    blobs = LargeBlobs(quirky.ctap, protocol, token)
+    if dropped:
+        with refused(ERR.PIN_AUTH_INVALID):
+            blobs.write_blob_array([])
+        blobs = LargeBlobs(quirky.ctap, protocol, quirky.token(PERMISSION.LARGE_BLOB_WRITE))
+    blobs.write_blob_array([])
+
+
+def test_silent_assertions_need_no_pin_under_always_uv(quirky):
+    quirky.make()
+    protocol = quirky.pin.protocol
+    Config(quirky.ctap, protocol, quirky.token(PERMISSION.AUTHENTICATOR_CFG)).toggle_always_uv()
+    with refused(ERR.PUAT_REQUIRED):
+        quirky.get(options={"up": False})
+    quirky.quirk(Quirk.SILENT_WITHOUT_UV)
+    assert quirky.get(options={"up": False}).auth_data.flags == 0
+    with refused(ERR.PUAT_REQUIRED):
+        quirky.get()
 
 
 def test_no_quirk_is_untested():

@@ -6,7 +6,10 @@ import json
 from hashlib import sha256
 from pathlib import Path
 
-from keyctl.virtual import pin_protocol, signing
+from fido2.ctap2 import Info
+
+from keyctl.virtual import pin_protocol, signing, state
+from keyctl.virtual.sealed_info import sealed
 
 VECTORS = Path(__file__).parent / "vectors"
 
@@ -41,6 +44,27 @@ def test_ed25519():
         octets = {name: bytes.fromhex(value) for name, value in case.items()}
         assert signing.public_key(-8, octets["private"]) == {1: 1, 3: -8, -1: 6, -2: octets["public"]}
         assert signing.sign(-8, octets["private"], octets["message"]) == octets["signature"]
+
+
+def test_u2f():
+    vector = load("u2f.json")
+    point = signing.public_point(bytes.fromhex(vector["private"]))
+    assert point == bytes.fromhex(vector["public"])
+
+
+def test_what_get_info_seals_is_opened_by_python_fido2():
+    token, value = bytes(range(32)), bytes(range(16))
+    info = Info(
+        versions=[],
+        enc_identifier=sealed(token, b"encIdentifier", value),
+        enc_cred_store_state=sealed(token, b"encCredStoreState", value),
+    )
+    assert info.get_identifier(token) == info.get_cred_store_state(token) == value
+    assert info.enc_identifier[16:] != info.enc_cred_store_state[16:]
+
+
+def test_an_empty_large_blob_array():
+    assert b"\x80" + sha256(b"\x80").digest()[:16] == state.NO_LARGE_BLOBS
 
 
 def test_p256():

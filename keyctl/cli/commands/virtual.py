@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,22 @@ if TYPE_CHECKING:
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
 _NAME = click.argument("name", help="The name of a virtual key.")
 _WARNING = "virtual keys are for trying out: their secrets lie in files, so never register one for a real account"
+
+
+class _HexNumber(click.ParamType[int]):
+    """A USB id as it is always written: four hex digits."""
+
+    name = "hex"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Take 0000 to ffff, with or without 0x."""
+        try:
+            number = value if isinstance(value, int) else int(value, 16)
+        except ValueError:
+            number = -1
+        if not 0 <= number <= 0xFFFF:
+            self.fail(f"{value!r} is not a number of four hex digits.", param, ctx)
+        return number
 
 
 @click.group(name="virtual", cls=Group, short_help="Make and change software keys for trying things out.")
@@ -139,27 +155,51 @@ def configure(context: click.Context, *, name: str, settings: tuple[str, ...], d
     return _outcome(name, result, "is set", "would be set" if dry_run else "is set like that already")
 
 
-@COMMAND.command(name="attach", short_help="Put a virtual key on a card reader until Ctrl-C.")
+@COMMAND.command(name="attach", short_help="Put a virtual key on a card reader or on USB until Ctrl-C.")
 @_NAME
-@click.option("--nfc", is_flag=True, required=True, help="As a contactless card behind vsmartcard's vpcd reader.")
+@click.option("--nfc", "bus", flag_value="nfc", help="As a contactless card behind vsmartcard's vpcd reader.")
+@click.option("--hid", "bus", flag_value="hid", help="As a HID device made by the kernel's uhid driver.")
+@click.option("--usb", "bus", flag_value="usb", help="As a USB device behind the kernel's dummy_hcd.")
 @click.option(
-    "--port",
-    type=click.IntRange(1, 65535),
-    metavar="PORT",
-    help="The TCP port of vpcd, 35963 unless it is set otherwise.",
+    "--port", type=click.IntRange(1, 65535), metavar="PORT", help="With --nfc: vpcd's TCP port, 35963 by default."
 )
+@click.option("--serial", metavar="TEXT", default="", help="With --hid and --usb: the serial number.")
+@click.option("--product", metavar="TEXT", default="keyctl virtual key", help="With --hid and --usb: the product.")
+@click.option("--vendor-id", type=_HexNumber(), default="1209", help="With --hid and --usb: four hex digits.")
+@click.option("--product-id", type=_HexNumber(), default="0001", help="With --hid and --usb: four hex digits.")
 @click.pass_context
-def attach(context: click.Context, *, name: str, nfc: bool, port: int | None) -> Outcome:  # noqa: ARG001  # one bus so far
-    """Put a virtual key on a card reader until Ctrl-C.
+def attach(
+    context: click.Context,
+    *,
+    name: str,
+    bus: str | None,
+    port: int | None,
+    serial: str,
+    product: str,
+    vendor_id: int,
+    product_id: int,
+) -> Outcome:
+    """Put a virtual key on a card reader or on USB until Ctrl-C.
 
-    Needs pcscd with the vpcd driver (Debian: pcscd and vsmartcard-vpcd). While it is attached, the key is found on the
-    reader only.
+    There every program finds it as it finds a real key, and keyctl finds it there only. --nfc needs pcscd with the vpcd
+    driver (Debian: pcscd and vsmartcard-vpcd); --hid and --usb need root and the kernel's drivers.
     """
     from keyctl.cli import app
     from keyctl.operations import virtual_keys
 
-    result = virtual_keys.attach_nfc(app.circumstances(context), name, port)
-    return Outcome(data=result, text=lambda: f"virtual key {name} was taken off the card reader")
+    if bus is None:
+        raise click.UsageError("Give --nfc, --hid or --usb.", context)
+    result = virtual_keys.attach(
+        app.circumstances(context),
+        name,
+        bus,
+        port=port,
+        product=product,
+        serial=serial,
+        vendor_id=vendor_id,
+        product_id=product_id,
+    )
+    return Outcome(data=result, text=lambda: f"virtual key {name} was taken off")
 
 
 def _plugged(context: click.Context, name: str, *, plugged: bool, dry_run: bool) -> Outcome:

@@ -1,0 +1,61 @@
+"""``keyctl doctor``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from keyctl.cli.frame import Command, Outcome
+from keyctl.core.text import visible
+
+if TYPE_CHECKING:
+    from keyctl.core.diagnosis_facts import Check, Diagnosis
+
+#: How a check begins that gets lines of its own.
+_WORDS = {"fail": "problem", "warn": "warning", "ok": "note"}
+#: What is in one line with its like, and how that line begins.
+_SUMMARIES = {"ok": "fine", "skip": "skipped"}
+
+
+@click.command(name="doctor", cls=Command, short_help="Find out why a key is not seen or cannot be reached.")
+@click.pass_context
+def COMMAND(context: click.Context) -> Outcome:  # noqa: N802  # as in the catalogue
+    """Find out why a key is not seen or cannot be reached.
+
+    Looks at the system, its permissions and services, other programs and this installation. Changes nothing, asks
+    nothing, and needs no PIN and no touch. The exit status is 10 when it found something.
+    """
+    from keyctl.cli import app
+    from keyctl.operations import doctor
+
+    found = doctor.examine(app.circumstances(context))
+    return Outcome(data=found, text=lambda: _text(found), found=found.result != "ok")
+
+
+def _text(found: Diagnosis) -> str:
+    """A paragraph for each finding, worst first, and a line for all that is fine."""
+    lines: list[str] = []
+    summaries: dict[str, list[str]] = {result: [] for result in _SUMMARIES}
+    told: set[str] = set()
+    for check in found.checks:
+        if check.result in {"fail", "warn"} or (check.result == "ok" and check.hint):
+            lines += _paragraph(check, told)
+        else:
+            summaries[check.result].append(visible(check.message))
+    lines += [f"{_SUMMARIES[result]}: {'; '.join(those)}" for result, those in summaries.items() if those]
+    return "\n".join(lines)
+
+
+def _paragraph(check: Check, told: set[str]) -> list[str]:
+    """The check and below it the hint, unless that was *told* already for another key."""
+    hint = check.hint or ""
+    if hint in told:
+        hint = "(what to do: as above)"
+    elif hint:
+        told.add(hint)
+    # The lines are the hint's own: what is hostile in it was made visible when it was written.
+    return [
+        f"{_WORDS[check.result]}: {visible(check.message)}",
+        *(f"  {visible(line)}" for line in hint.split("\n") if line),
+    ]

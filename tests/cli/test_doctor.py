@@ -1,0 +1,145 @@
+"""The diagnosis as people and scripts see it."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from keyctl.cli.commands import doctor
+from keyctl.core.diagnosis_facts import Check, CheckResult, Diagnosis
+
+from .test_start_up import ROOT
+from .test_start_up import run as loaded
+
+
+@pytest.fixture
+def calm(monkeypatch, tmp_path):
+    """As little as possible of the computer that the test runs on."""
+    monkeypatch.delenv("PCSCLITE_CSOCK_NAME", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+def only(document, identifier):
+    [found] = [check for check in document["data"]["checks"] if check["id"] == identifier]
+    return found
+
+
+def test_key_that_is_well_is_status_zero(run, blue):
+    done = run("doctor", "--key", blue)
+    assert (done.status, done.err) == (0, "")
+    assert done.out.startswith("fine: ")
+    assert "virtual:blue is plugged in" in done.out
+
+
+def test_key_that_is_unplugged_is_a_finding(run, virtual, blue):
+    virtual.unplug()
+    done = run("doctor", "--key", blue)
+    assert done.status == 10
+    assert done.out.split("\n")[:2] == [
+        "problem: virtual:blue is unplugged",
+        "  plug it in with `keyctl virtual plug blue`",
+    ]
+
+
+def test_key_that_is_not_there_is_a_finding_and_no_error(run):
+    done = run("doctor", "--key", "virtual:red", "--json")
+    assert (done.status, done.err) == (10, "")
+    assert (done.document["status"], done.document["errors"]) == ("found", [])
+    assert only(done.document, "keys")["key"] == "virtual:red"
+
+
+def test_quiet_says_it_with_the_exit_status(run):
+    done = run("doctor", "--key", "virtual:red", "--quiet")
+    assert (done.status, done.out, done.err) == (10, "", "")
+
+
+@pytest.mark.usefixtures("calm")
+def test_everything_is_looked_at_and_told_once(run):
+    document = run("doctor", "--json").document
+    results = [check["result"] for check in document["data"]["checks"]]
+    assert results == sorted(results, key=["fail", "warn", "ok", "skip"].index)
+    assert {"keys", "library", "home", "program-name"} <= {check["id"] for check in document["data"]["checks"]}
+    assert document["data"]["result"] in {"ok", results[0]}
+    if sys.platform == "linux":
+        assert {"hidraw", "usb-access", "usb-login", "usb-rule", "usb-group", "reader-service", "reader-card"} <= {
+            check["id"] for check in document["data"]["checks"]
+        }
+
+
+@pytest.mark.usefixtures("calm")
+def test_a_virtual_key_is_a_key(run, blue):
+    assert blue in only(run("doctor", "--json").document, "keys")["message"]
+
+
+@pytest.mark.usefixtures("calm")
+def test_nothing_is_made_or_changed(run, home):
+    run("doctor")
+    assert not home.exists()
+
+
+@pytest.mark.usefixtures("calm")
+def test_home_that_is_a_file_is_told_and_stops_nothing(run, home):
+    home.write_text("")
+    document = run("doctor", "--json").document
+    assert only(document, "home")["result"] == "fail"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX")
+@pytest.mark.usefixtures("calm")
+def test_home_that_others_can_look_into_is_a_warning(run, home):
+    home.mkdir(mode=0o755)
+    home.chmod(0o755)
+    found = only(run("doctor", "--json").document, "home")
+    assert (found["result"], found["hint"]) == ("warn", f"make it yours alone: chmod 700 {home}")
+
+
+@pytest.mark.usefixtures("calm")
+def test_other_program_of_the_name_is_told(run, tmp_path):
+    (tmp_path / "keyctl").write_text("\x7fELF")
+    (tmp_path / "keyctl").chmod(0o755)
+    if sys.platform == "linux":
+        assert "`fido-keyctl`" in run("doctor").out
+
+
+def test_broken_library_does_not_stop_it(child, tmp_path):
+    """It is what people run when nothing else works."""
+    (tmp_path / "fido2").mkdir()
+    (tmp_path / "fido2" / "__init__.py").write_text("raise ImportError('half an installation')")
+    paths = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")]), str(ROOT)])
+    for key in ((), ("--key", "12345678")):
+        done = child("doctor", "--json", *key, variables={"PYTHONPATH": paths})
+        assert done.status == 10
+        assert "half an installation" in only(done.document, "library")["message"]
+        assert done.err == ""
+
+
+def test_help_loads_nothing_slow():
+    assert loaded([(["doctor", "--help"], {})]) == [[["doctor", "--help"], 0, []]]
+
+
+def test_hostile_texts_stay_on_their_line(capsys):
+    check = Check(id="x", result=CheckResult.WARN, message="a\nb\x1b[2J", hint="do:\n    this\u202e", key=None)
+    found = Diagnosis(result=CheckResult.WARN, checks=(check, Check(id="y", result=CheckResult.SKIP, message="c\nd")))
+    assert doctor._text(found).split("\n") == [
+        "warning: a\\x0ab\\x1b[2J",
+        "  do:",
+        "      this\\u202e",
+        "skipped: c\\x0ad",
+    ]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_hint_that_was_given_is_not_given_again():
+    checks = tuple(Check(id="x", result=CheckResult.FAIL, message=name, hint="long\nhint") for name in "ab")
+    note = Check(id="y", result=CheckResult.OK, message="c", hint="short")
+    assert doctor._text(Diagnosis(result=CheckResult.FAIL, checks=(*checks, note))).split("\n") == [
+        "problem: a",
+        "  long",
+        "  hint",
+        "problem: b",
+        "  (what to do: as above)",
+        "note: c",
+        "  short",
+    ]
