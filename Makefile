@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 PACKAGES := pcscd vsmartcard-vpcd libpcsclite-dev swig gcc pkg-config python3-dev groff-base \
   qemu-system-x86 fido2-tools openssh-client pamu2fcfg
 
+GUEST_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/keyctl-guest
+
 .PHONY: demo test check generate bench clean packages
 
 demo: $(VENV)/installed
@@ -35,14 +37,16 @@ bench: $(VENV)/developing
 clean:
 	rm -rf $(VENV) build dist bench.json .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
+# The package lists are fetched also for the guest's kernel, which is downloaded but never installed.
 packages:
 	@missing=; for package in $(PACKAGES); do \
 	  dpkg -s $$package >/dev/null 2>&1 || missing="$$missing $$package"; done; \
-	if [ -z "$$missing" ]; then exit 0; \
-	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing; \
-	else \
-	  echo "the tests with card readers are skipped; for all of them: apt-get install$$missing"; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  if [ -n "$$missing" ] || ! [ -d $(GUEST_CACHE) ]; then apt-get update -q; fi; \
+	  if [ -n "$$missing" ]; then \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing; fi; \
+	elif [ -n "$$missing" ]; then \
+	  echo "tests that need them are skipped; for all: apt-get install --no-install-recommends$$missing"; \
 	fi
 
 $(VENV)/bin/python:
