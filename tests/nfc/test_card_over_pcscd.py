@@ -220,7 +220,7 @@ def test_hostile_commands_are_answered_and_the_card_lives_on(attached):
             ("8010000000FFFF00", 0x6700),
             ("FF030000", 0x6E00),
             ("80FF0000", 0x6D00),
-            ("00030000", 0x6D00),
+            ("00030000", 0x9000),
             ("8011000000", 0x6985),
             ("00A4040001FF", 0x6A82),
         ]:

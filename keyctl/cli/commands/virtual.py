@@ -138,8 +138,8 @@ def configure(context: click.Context, *, name: str, settings: tuple[str, ...], d
     """Set how a virtual key behaves: all settings or none.
 
     \b
-    touch=now, touch=after:SECONDS, touch=never, touch=refused
-                  whether and when somebody touches it
+    touch=now, touch=after:SECONDS, touch=long, touch=never, touch=refused
+                  whether, when and how somebody touches it
     delay-ms=N    wait N milliseconds before every answer
     counter=N     the signature counter
     quirk=QUIRK   misbehave as some real firmware does; may be given more than
