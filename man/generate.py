@@ -20,6 +20,7 @@ import shapes
 
 from keyctl.cli.catalogue import CATALOGUE
 from keyctl.cli.commands.completion import script
+from keyctl.cli.frame import SHARED_TITLE
 from keyctl.cli.main import program
 from keyctl.cli.options import SHARED_OPTIONS
 from keyctl.errors import CODES, EXIT_MEANINGS
@@ -88,12 +89,17 @@ def files() -> dict[Path, str]:
 def with_help(text: str) -> str:
     """*text* with the block after every ``<!-- help: COMMAND -->`` replaced by that command's help.
 
+    The options that every command takes are in the program's own block only.
+
     Raises:
         ValueError: A marker has no end, or names no command.
     """
 
     def block(match: re.Match[str]) -> str:
-        content = context_of(tuple(match["path"].split())).get_help()
+        path = tuple(match["path"].split())
+        content = context_of(path).get_help()
+        if path:
+            content, _, _ = content.partition(f"\n\n{SHARED_TITLE}:\n")
         return f"{match[1]}```text\n{content}\n```\n{match[3]}"
 
     replaced, count = _HELP_BLOCK.subn(block, text)

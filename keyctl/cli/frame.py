@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from keyctl.errors import KeyctlError
 
 CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"]}
+SHARED_TITLE = "Options of every command"
 _MAX_WIDTH = 100
 
 
@@ -99,7 +100,7 @@ class _Shared(click.Command):
         )
         if isinstance(self, click.Group):
             self.format_commands(ctx, formatter)
-        _write_options(ctx, formatter, "Options of every command", SHARED_OPTIONS)
+        _write_options(ctx, formatter, SHARED_TITLE, SHARED_OPTIONS)
 
 
 def _width() -> int:

@@ -187,10 +187,13 @@ def require_listing(session: Session) -> None:
     """
     if not session.info.listing:
         label = session.key.label
+        stores_some = session.info.options.get("rk", False)
         raise UnsupportedError(
             "unsupported",
-            f"{label} cannot list its passkeys",
-            "this came with CTAP 2.1; passkeys on the key still work, and only a reset deletes them",
+            f"{label} cannot list its passkeys" if stores_some else f"{label} stores no passkeys",
+            "this came with CTAP 2.1; passkeys on the key still work, and only a reset deletes them"
+            if stores_some
+            else "it serves sites as a second factor only, of which no key keeps a list",
             key=label,
         )
 
