@@ -1,7 +1,7 @@
-"""CBOR as keys really send it (CTAP 2.2, section 8): whole and well-formed, but not always in canonical order or UTF-8.
+"""CBOR as keys really send it (CTAP 2.2, section 8): whole and well-formed, but not always canonical or UTF-8.
 
-python-fido2's decoder takes cut strings for short ones, and drops a whole answer over one name that a key has cut in the
-middle of a character, so that the passkey could be neither seen nor deleted.
+python-fido2's decoder takes cut strings for short ones, and drops a whole answer over one name that a key has cut in
+the middle of a character, so that the passkey could be neither seen nor deleted.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def readers(service_s: float = _SERVICE_S) -> tuple[Reader, ...]:
 def is_missed(sys_root: Path = Path("/sys")) -> bool:
     """Whether somebody without a running service would miss it.
 
-    On Linux: a USB card reader is plugged in (device class 0x0B) that is no security key itself, or a service was named.
+    On Linux: a USB card reader (device class 0x0B) that is no security key itself, or a service was named.
     Everybody else would be told with every command that something is missing which they never needed.
     """
     if sys.platform != "linux" or os.environ.get("PCSCLITE_CSOCK_NAME"):

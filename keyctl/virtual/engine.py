@@ -119,7 +119,7 @@ COMMANDS: Mapping[int, Command] = {
     0x41: Command(
         run=_credential_management,
         takes_parameters=True,
-        there=lambda profile: profile.listing is Listing.PREVIEW,
+        there=lambda profile: profile.listing is not Listing.NONE,
     ),
 }
 

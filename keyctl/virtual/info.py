@@ -89,7 +89,7 @@ def options(context: Context) -> dict[str, bool]:
         told |= _of_permissions(context)
     if profile.listing is Listing.FINAL:
         told["credMgmt"] = True
-    if profile.listing is Listing.PREVIEW:
+    if profile.listing is not Listing.NONE:
         told["credentialMgmtPreview"] = True
     always_uv = context.state.configuration.always_uv
     if profile.make_without_pin:

@@ -22,7 +22,7 @@ class Listing(Enum):
     NONE = "none"
     #: authenticatorCredentialManagement of CTAP 2.1 drafts, command 0x41.
     PREVIEW = "preview"
-    #: CTAP 2.2, section 6.8, command 0x0A.
+    #: CTAP 2.2, section 6.8, command 0x0A. Also by 0x41, as most keys do for programs that know the drafts only.
     FINAL = "final"
 
 
@@ -82,7 +82,7 @@ _FULL = Profile(
     name="full",
     description="a present-day key: CTAP 2.2 and U2F, 128 passkeys, both PIN protocols",
     aaguid=AAGUIDS["full"],
-    versions=("FIDO_2_0", "FIDO_2_1", "FIDO_2_2", U2F_VERSION),
+    versions=("FIDO_2_0", "FIDO_2_1_PRE", "FIDO_2_1", "FIDO_2_2", U2F_VERSION),
     extensions=("credBlob", "credProtect", "hmac-secret", "hmac-secret-mc", "largeBlobKey", "minPinLength"),
     pin_protocols=(2, 1),
     permissions=True,

@@ -1,0 +1,141 @@
+"""The main job on two cards at once: whole command lines on one side, python-fido2's own client on the other.
+
+The cards lie on readers of the real smart card service; after every step both sides have to agree.
+"""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fido2.client import DefaultClientDataCollector, Fido2Client, UserInteraction
+from fido2.ctap2 import ClientPin, CredentialManagement, Ctap2
+from fido2.webauthn import (
+    AuthenticatorSelectionCriteria,
+    PublicKeyCredentialCreationOptions,
+    PublicKeyCredentialParameters,
+    PublicKeyCredentialRpEntity,
+    PublicKeyCredentialType,
+    PublicKeyCredentialUserEntity,
+    ResidentKeyRequirement,
+)
+
+from keyctl.cli.main import main
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+PINS = {"blue": "123456", "green": "correct horse"}
+
+
+@pytest.fixture
+def cards(attached: Callable[..., Any]) -> dict[str, Any]:
+    return {"blue": attached("blue", 0), "green": attached("green", 1)}
+
+
+@pytest.fixture
+def keyctl(cards: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """Run keyctl on one of the cards, by the selector that ``list`` gave."""
+    for name, pin in PINS.items():
+        file = tmp_path / f"{name}.pin"
+        file.touch(mode=0o600)
+        file.write_text(f"{pin}\n")
+
+    def run(name: str | None, *words: str, expected: int = 0) -> Any:
+        arguments = [*words, "--json"]
+        if name is not None:
+            arguments += ["--key", f"nfc:{cards[name].reader}", "--pin-file", str(tmp_path / f"{name}.pin")]
+        capsys.readouterr()
+        status = main(arguments)
+        document = json.loads(capsys.readouterr().out)
+        assert status == document["exit_status"] == expected, document["errors"]
+        return document["data"]
+
+    return run
+
+
+class Browser(UserInteraction):
+    def __init__(self, pin: str) -> None:
+        self._pin = pin
+
+    def request_pin(self, _permissions: object, _rp_id: str | None) -> str:
+        return self._pin
+
+
+def sign_up(card: Any, pin: str, rp_id: str, user: str) -> bytes:
+    kind = PublicKeyCredentialType.PUBLIC_KEY
+    options = PublicKeyCredentialCreationOptions(
+        rp=PublicKeyCredentialRpEntity(id=rp_id, name=rp_id),
+        user=PublicKeyCredentialUserEntity(id=sha256(user.encode()).digest(), name=user, display_name=user.title()),
+        challenge=b"challenge",
+        pub_key_cred_params=[PublicKeyCredentialParameters(type=kind, alg=-7)],
+        authenticator_selection=AuthenticatorSelectionCriteria(resident_key=ResidentKeyRequirement.REQUIRED),
+    )
+    with card.open() as device:
+        client = Fido2Client(device, DefaultClientDataCollector(f"https://{rp_id}"), Browser(pin))
+        return bytes(client.make_credential(options).raw_id)
+
+
+def credentials(card: Any, pin: str) -> set[tuple[str, bytes, str]]:
+    """What python-fido2's own credential management sees: site, id and user name."""
+    with card.open() as device:
+        ctap = Ctap2(device)
+        pins = ClientPin(ctap)
+        token = pins.get_pin_token(pin, ClientPin.PERMISSION.CREDENTIAL_MGMT)
+        management = CredentialManagement(ctap, pins.protocol, token)
+        return {
+            (rp[management.RESULT.RP]["id"], bytes(found[management.RESULT.CREDENTIAL_ID]["id"]), found[6]["name"])
+            for rp in management.enumerate_rps()
+            for found in management.enumerate_creds(rp[management.RESULT.RP_ID_HASH])
+        }
+
+
+def listed(data: Any) -> set[tuple[str, bytes, str]]:
+    return {(found["rp_id"], bytes.fromhex(found["credential_id"]), found["user_name"]) for found in data["passkeys"]}
+
+
+def test_the_main_job_on_two_cards_with_both_sides_agreeing(cards, keyctl):
+    # Listed, and told apart: by name nothing is guessed.
+    found = keyctl(None, "list")["keys"]
+    assert {key["selector"] for key in found} == {f"nfc:{card.reader}" for card in cards.values()}
+    assert {(key["transport"], key["access"], key["virtual"]) for key in found} == {("nfc", "ok", True)}
+    keyctl(None, "info", expected=3)
+
+    for name, pin in PINS.items():
+        assert keyctl(name, "pin", "set")["changed"]
+        assert keyctl(name, "info")["pin"]["set"]
+        assert credentials(cards[name], pin) == set()
+
+    made = {
+        (name, rp_id, user): sign_up(cards[name], PINS[name], rp_id, user)
+        for name, rp_id, user in (
+            ("blue", "bank.example", "kim"),
+            ("blue", "bank.example", "lee"),
+            ("blue", "mail.example", "kim"),
+            ("green", "mail.example", "kim"),
+        )
+    }
+    for name, pin in PINS.items():
+        seen = listed(keyctl(name, "passkeys", "list"))
+        assert seen == credentials(cards[name], pin)
+        assert {own_id for _, own_id, _ in seen} == {own_id for (on, *_), own_id in made.items() if on == name}
+
+    kim = made["blue", "bank.example", "kim"].hex()
+    assert keyctl("blue", "passkeys", "rename", kim[:16], "--user-name", "kimberley")["changed"]
+    assert ("bank.example", bytes.fromhex(kim), "kimberley") in credentials(cards["blue"], PINS["blue"])
+
+    # The other card's passkey is not on this one.
+    keyctl("green", "passkeys", "delete", kim, "--yes", expected=9)
+    assert len(keyctl("blue", "passkeys", "delete", kim, "--yes")["deleted"]) == 1
+    assert {(site, user) for site, _, user in credentials(cards["blue"], PINS["blue"])} == {
+        ("bank.example", "lee"),
+        ("mail.example", "kim"),
+    }
+    assert len(credentials(cards["green"], PINS["green"])) == 1
+
+    keyctl("green", "reset", "--confirm", f"nfc:{cards['green'].reader}")
+    assert not keyctl("green", "info")["pin"]["set"]
+    assert len(credentials(cards["blue"], PINS["blue"])) == 2
