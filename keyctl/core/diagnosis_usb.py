@@ -20,7 +20,7 @@ _MEMBERS = (
     "whoever is in the group can talk to every security key that is plugged in here, without being here: try PINs "
     "until a key is blocked, and with its PIN list and delete what is on it; signing in and erasing still want a touch"
 )
-_NOBODY_REFUSED = "(no key is refused)"
+_NOBODY_REFUSED = "(no key is refused for that)"
 
 
 def hidraw(facts: Facts) -> Iterator[Check]:

@@ -114,7 +114,7 @@ def test_always_uv_wants_the_pin_for_everything(locked):
     told = info(locked)
     assert told.options["alwaysUv"] is True
     assert told.options["makeCredUvNotRqd"] is False
-    assert told.versions == ["FIDO_2_0", "FIDO_2_1", "FIDO_2_2"]
+    assert told.versions == ["FIDO_2_0", "FIDO_2_1_PRE", "FIDO_2_1", "FIDO_2_2"]
     for how in ({"ids": [made]}, {"ids": [made], "options": {"up": False}}, {}, {"ids": [b"x"]}):
         with refused(ERR.PUAT_REQUIRED):
             locked.get(**how)

@@ -201,8 +201,8 @@ def test_without_a_token_nothing_is_managed(bench):
 @pytest.mark.parametrize(
     ("profile", "there"),
     [
-        ("full", {0x0A, 0x0B, 0x0C, 0x0D}),
-        ("small", {0x0A, 0x0B, 0x0C, 0x0D}),
+        ("full", {0x0A, 0x0B, 0x0C, 0x0D, 0x41}),
+        ("small", {0x0A, 0x0B, 0x0C, 0x0D, 0x41}),
         ("fido2.1-pre", {0x41}),
         ("fido2.0", set()),
     ],

@@ -10,6 +10,8 @@ import click
 from keyctl.cli.frame import Command, Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from keyctl.core.advisories import Advisory
     from keyctl.operations.information import Information, PinState
 
@@ -55,12 +57,18 @@ def _text(info: Information) -> str:
         ("speaks", ", ".join(info.versions)),
         ("PIN", _pin(info.pin)),
         ("passkeys", _passkeys(info)),
-        ("can", ", ".join(text for name, text in _OPTIONS.items() if info.options.get(name)) or None),
+        ("can", _can(info.options)),
         ("extensions", ", ".join(info.extensions) or None),
         ("algorithms", ", ".join(_ALGORITHMS.get(number, str(number)) for number in info.algorithms) or None),
     ]
     advisories = [_advisory(advisory) for advisory in info.advisories] or ["none known"]
     return tables.pairs([*rows, *zip(chain(["advisories"], repeat(" ")), advisories, strict=False)])
+
+
+def _can(options: Mapping[str, bool]) -> str | None:
+    """What the key can do, or None: it does not say. Most keys have the preview beside what it was a preview of."""
+    outdated = {"credentialMgmtPreview"} if options.get("credMgmt") else set()
+    return ", ".join(text for name, text in _OPTIONS.items() if options.get(name) and name not in outdated) or None
 
 
 def _pin(pin: PinState | None) -> str:
