@@ -81,6 +81,9 @@ class Key:
     access: Access | None = None
     #: What the device calls itself (USB product string). Hostile text.
     product: str | None = None
+    #: USB vendor and product number, four hex digits each.
+    vendor_id: str | None = None
+    product_id: str | None = None
     #: What the AAGUID stands for.
     model: str | None = None
     #: 16 bytes as a UUID text, or None when the key was not opened or has none.

@@ -52,12 +52,18 @@ def key_from(
         paths=(found.path,),
         access=access,
         product=found.product,
+        vendor_id=_usb_number(found.vendor_id),
+        product_id=_usb_number(found.product_id),
         model=model,
         aaguid=catalogue.aaguid_text(aaguid) if any(aaguid) else None,
         serial=serial or found.serial,
         firmware=_firmware(found, info, model, version) if info else None,
         virtual=virtual,
     )
+
+
+def _usb_number(number: int | None) -> str | None:
+    return None if number is None else f"{number:04x}"
 
 
 def _firmware(found: Found, info: KeyInfo, model: str | None, version: tuple[int, ...] | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Mutated answers, card commands and USB reports, for as long as KEYCTL_FUZZ_SECONDS says (5 by default).
+"""Mutated answers, card commands and USB reports, for as long as KEYCTL_FUZZ_SECONDS says (2 by default).
 
 Whatever arrives, only keyctl's own errors come out, and nothing hangs. A failure prints the seed that repeats it.
 """
@@ -35,7 +35,7 @@ assert _spec.loader is not None
 corpus = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(corpus)
 
-SECONDS = float(os.environ.get("KEYCTL_FUZZ_SECONDS", "5"))
+SECONDS = float(os.environ.get("KEYCTL_FUZZ_SECONDS", "2"))
 INTERESTING = (0x00, 0x01, 0x17, 0x18, 0x19, 0x1A, 0x1B, 0x5F, 0x7F, 0x80, 0x9F, 0xA0, 0xBF, 0xF5, 0xF6, 0xFF)
 REPORT_BYTES = 64
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 #: Columns of ``--csv``, in this order.
 CSV_COLUMNS = (
     "name", "role", "owner", "location", "state", "connected", "selector", "transport", "access", "product", "model",
-    "aaguid", "serial", "firmware", "virtual",
+    "vendor_id", "product_id", "aaguid", "serial", "firmware", "virtual",
 )  # fmt: skip
 
 
