@@ -1,4 +1,4 @@
-"""Measure keyctl: time, memory, and what is sent to keys; on virtual keys, and on a card reader where there can be one.
+"""Measure keyctl: time, memory, and what is sent to keys: virtual ones, on a card reader, and on USB in a guest.
 
 ``bench.py [--json FILE] [--rounds N] [--quick] [--counts]``, on Unix. It reports and fails for no measurement.
 Times are the least of all rounds, in units of what Python and Click alone take, measured in the same rounds.
@@ -7,6 +7,7 @@ Times are the least of all rounds, in units of what Python and Click alone take,
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import platform
 import resource
@@ -16,9 +17,11 @@ from pathlib import Path
 
 import children
 import counts
+import hidraw_times
 import keys
 import times
 from counts import MEBIBYTE, Count
+from hidraw_times import Client, Race
 from times import Case, Timing
 
 #: (sites, passkeys) of the keys that are listed.
@@ -67,6 +70,10 @@ def main(arguments: list[str]) -> None:
         )
         if obstacle:
             say(f"nothing on a card reader: {obstacle}")
+    races: list[Race] = []
+    no_guest: str | None = "not counted"
+    if not options.counts:
+        races, no_guest = race(rounds)
     own_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     say(f"\nNo peak can be seen that is less than the benchmark's own, {own_bytes / MEBIBYTE:.0f} MB.")
     results |= {
@@ -74,6 +81,8 @@ def main(arguments: list[str]) -> None:
         "times": [timing_data(row) for row in timings],
         "counts": [count_data(row) for row in counted],
         "card_reader": obstacle,
+        "hidraw": [race_data(row) for row in races],
+        "no_guest": no_guest,
     }
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n")
@@ -87,6 +96,40 @@ def count(made: list[keys.BenchKey], folder: Path) -> tuple[list[Count], str | N
     except keys.NoReaderError as error:
         return counted, str(error)
     return counted, None
+
+
+def race(rounds: int) -> tuple[list[Race], str | None]:
+    """What keyctl and libfido2 do on hidraw, shown, and why nothing is known."""
+    try:
+        races = hidraw_times.races(rounds)
+    except hidraw_times.NoGuestError as error:
+        say(f"nothing on hidraw: {error}")
+        return [], str(error)
+    say("\nOn hidraw in a guest whose processor is emulated: keyctl, and libfido2 on the same key; x: times libfido2.")
+    rows = [(client_row(one.ours, f"{one.ratio:.2f}", one), client_row(one.theirs, "", None)) for one in races]
+    print_table(("", "commands", "sent", "received", "ms", "x", "met"), [client for both in rows for client in both])
+    return races, None
+
+
+def client_row(client: Client, ratio: str, judged: Race | None) -> tuple[str, ...]:
+    return (
+        client.title,
+        str(client.commands),
+        str(client.sent_bytes),
+        str(client.received_bytes),
+        f"{client.wall_s * 1000:.0f}",
+        ratio,
+        "" if judged is None else "yes" if judged.met else "NO",
+    )
+
+
+def race_data(row: Race) -> dict[str, object]:
+    return {
+        "keyctl": dataclasses.asdict(row.ours),
+        "libfido2": dataclasses.asdict(row.theirs),
+        "ratio": row.ratio,
+        "met": row.met,
+    }
 
 
 def timing_row(row: Timing | Case) -> tuple[str, ...]:

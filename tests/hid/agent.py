@@ -38,9 +38,7 @@ class Job:
             stdin,
             *(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) for path in (self.output, self.errors)),
         ]
-        self.process = os.fork()
-        if self.process == 0:
-            run(request, streams)
+        self.process = start(request, streams)
         for stream in streams:
             os.close(stream)
 
@@ -91,8 +89,27 @@ class Job:
         }
 
 
+def start(request, streams):
+    """Start the program or the function; returns the process."""
+    if request["function"] is not None:
+        process = os.fork()
+        if process == 0:
+            run(request, streams)
+        return process
+    # Without a copy of this large process.
+    os.chdir(request["cwd"])
+    return os.posix_spawnp(
+        request["argv"][0],
+        request["argv"],
+        ENVIRONMENT | request["env"],
+        file_actions=[(os.POSIX_SPAWN_DUP2, stream, number) for number, stream in enumerate(streams)],
+        setsid=True,
+        setsigdef=[signal.SIGPIPE],
+    )
+
+
 def run(request, streams):
-    """Become the program, in the child process; never returns."""
+    """Call the function, in the child process; never returns."""
     status = 127
     try:
         os.setsid()
@@ -107,8 +124,6 @@ def run(request, streams):
             os.setgroups([])
             os.setgid(request["user"])
             os.setuid(request["user"])
-        if request["function"] is None:
-            os.execvp(request["argv"][0], request["argv"])
         module, _, function = request["function"].partition(":")
         sys.argv = request["argv"]
         status = call(getattr(importlib.import_module(module), function))
@@ -146,6 +161,12 @@ def obey(jobs, request):
             return {}
         case "start":
             jobs[number] = Job(request, number)
+            return {}
+        case "write":
+            path = Path(request["path"])
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(request["text"].encode(errors="surrogateescape"))
+            path.chmod(request["mode"])
             return {}
         case "ask":
             jobs[number].say(request["line"] + "\n")

@@ -129,24 +129,16 @@ class Guest:
     ) -> None:
         self._end.close()
 
-    def start(
-        self,
-        *argv: str,
-        stdin: str | None = "",
-        env: Mapping[str, str] | None = None,
-        cwd: str = "/",
-        user: int | None = None,
-    ) -> Job:
-        """Start a program, without terminal.
+    def start(self, *argv: str, stdin: str | None = "", env: Mapping[str, str] | None = None, cwd: str = "/") -> Job:
+        """Start a program as root, without terminal.
 
         Args:
             argv: The program and its arguments.
             stdin: Its input; None: to be asked line by line.
             env: Its environment, beside PATH and LANG.
             cwd: Its folder.
-            user: Number of the user and group that it runs as; None: root.
         """
-        return self._start(argv, None, stdin, env, cwd, user)
+        return self._start(argv, None, stdin, env, cwd, None)
 
     def call(
         self,
@@ -154,7 +146,6 @@ class Guest:
         *argv: str,
         stdin: str | None = "",
         env: Mapping[str, str] | None = None,
-        cwd: str = "/",
         user: int | None = None,
     ) -> Job:
         """Run a function of a loaded module in a process of its own, as :meth:`start` runs programs.
@@ -162,9 +153,15 @@ class Guest:
         Args:
             function: Like ``module:function``.
             argv: What it finds in ``sys.argv``, the program's name first.
-            stdin: As in :meth:`start`, like the rest.
+            stdin: As in :meth:`start`.
+            env: As there.
+            user: Number of the user and group that it runs as; None: root.
         """
-        return self._start(argv, function, stdin, env, cwd, user)
+        return self._start(argv, function, stdin, env, "/", user)
+
+    def write(self, path: str, text: str, mode: int = 0o644) -> None:
+        """Write a file, in a folder that need not be there yet."""
+        self.request("write", -1, path=path, text=text, mode=mode)
 
     def load(self, folders: Sequence[Path], modules: Sequence[str]) -> None:
         """Load Python modules once and for all, for :meth:`call`.

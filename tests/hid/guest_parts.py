@@ -32,6 +32,7 @@ _DOWNLOAD_S = 300
 INIT = r"""#!/bin/busybox sh
 b=/bin/busybox
 $b mount -t proc proc /proc; $b mount -t sysfs sys /sys; $b mount -t devtmpfs dev /dev
+$b mkdir /dev/pts && $b mount -t devpts pts /dev/pts || fail mount pts
 exec >/dev/console 2>&1 </dev/null
 fail() { echo "guest: $*"; $b poweroff -f; }
 while read module parameters; do $b insmod /modules/$module.ko $parameters || fail insmod $module; done </modules/order

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import signal
 import sys
 import threading
 import time
+from pathlib import Path
 
 from fido2.ctap import CtapError
+from fido2.ctap1 import Ctap1
 from fido2.hid import open_device
 
-from keyctl.device import hidraw
+from keyctl.cli import main
+from keyctl.device import choose, hidraw, session
+from keyctl.device.discover import discover
 from keyctl.errors import KeyctlError
+from keyctl.model import Waits
 from keyctl.virtual import gadget, uhid
 from keyctl.virtual.hid_bus import UsbIdentity
 
@@ -57,12 +64,45 @@ def await_keepalive() -> None:
     json.dump(None, sys.stdout)
 
 
+def at_terminal() -> None:
+    """Run keyctl with a terminal for its standard input and error, which are copied to standard error here."""
+    output = os.dup(1)
+    process, terminal = pty.fork()
+    if process == 0:
+        os.dup2(output, 1)
+        main.run()
+    signal.signal(signal.SIGINT, lambda *_: os.write(terminal, b"\x03"))
+    while True:
+        try:
+            said = os.read(terminal, 4096)
+        except OSError:
+            # All who had it open have ended.
+            break
+        os.write(2, said)
+    _, status = os.waitpid(process, 0)
+    sys.exit(os.waitstatus_to_exitcode(status))
+
+
+def find_and_open() -> None:
+    """Find the only key, print where, and open it when a line comes; prints the error's code and exit status."""
+    found = choose.choose(discover(Path("/nonexistent")), None)
+    sys.stdin.readline()
+    print(json.dumps(found.selector), flush=True)  # noqa: T201  # read at once
+    sys.stdin.readline()
+    told: tuple[str, int] | None = None
+    try:
+        session.connect(found, Path("/nonexistent"), Waits(touch_s=0, plug_s=0, lock_s=0), lambda *_: None).close()
+    except KeyctlError as error:
+        told = error.code, int(error.exit_status)
+    print(json.dumps(told), flush=True)  # noqa: T201  # as above
+
+
 def framing() -> None:
     """What python-fido2's own CTAPHID code gets out of the node: message lengths echoed, errors, capabilities."""
     _, path = sys.argv
     device = open_device(path)
     errors = []
-    for command, data in ((0x04, b"\5"), (0x08, b"x"), (0x10, b""), (0x41, b""), (0x03, b"\0\3\0\0")):
+    for command, data in ((0x04, b"\5"), (0x08, b"x"), (0x10, b""), (0x41, b"")):
         try:
             device.call(command, data)
         except CtapError as error:
@@ -76,6 +116,7 @@ def framing() -> None:
         "errors": errors,
         "capabilities": int(device.capabilities),
         "version": device.device_version,
+        "u2f": Ctap1(device).get_version(),
     }
     json.dump(told, sys.stdout)
 
