@@ -32,8 +32,9 @@ def test_keys_on_both_kinds_of_bus_are_listed_with_what_they_say(computer, shelf
     told = computer.start_keyctl_anew("list").told()
     listed = {key["serial"]: key for key in told.data["keys"]}
     assert len(listed) == len(keys)
-    for key, name in zip(keys, names, strict=True):
+    for key, product_id, name in zip(keys, ("000a", "fffe", "0010"), names, strict=True):
         shown = listed[f"serial-of-{key.name}"]
+        assert (shown["vendor_id"], shown["product_id"]) == ("1209", product_id)
         assert (shown["selector"], shown["transport"]) == (key.selector, "usb")
         assert (shown["product"], shown["firmware"]) == (name, "1.2.3")
         assert (shown["access"], shown["virtual"]) == ("ok", True)
