@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,10 @@ os.environ.setdefault("PCSCLITE_CSOCK_NAME", "/nonexistent/pcscd.comm")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--accept", action="store_true", help="write what came out into the stories and golden files")
+
+
+# Started in the background by a shell, this process ignores Ctrl-C, and so would every program that the tests run.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
