@@ -10,7 +10,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from keyctl.core.text import visible
+from keyctl.core.text import tries, visible
 from keyctl.errors import DeclinedError, PinError, UsageError
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Person:
                 key=request.key,
             )
         if request.purpose == "current":
-            return _hidden(f"PIN for {request.key} ({_tries(request.tries_left)} left): ", request)
+            return _hidden(f"PIN for {request.key} ({tries(request.tries_left)} left): ", request)
         for _ in range(_NEW_PIN_ROUNDS):
             pin = _hidden(f"New PIN for {request.key} (at least {request.min_length} characters): ", request)
             if _hidden("The same again: ", request) == pin:
@@ -198,10 +198,6 @@ def _hidden(prompt: str, request: PinRequest) -> str:
             "pin_required", f"no PIN was typed for {request.key}", "nothing was sent to the key", key=request.key
         )
     return typed
-
-
-def _tries(left: int | None) -> str:
-    return f"{left} {'try' if left == 1 else 'tries'}"
 
 
 def _declined() -> DeclinedError:

@@ -22,3 +22,8 @@ def _escaped(character: str) -> str:
     if code <= 0xFF:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def tries(count: int | None) -> str:
+    """So many PIN tries, in words: ``1 try``, ``2 tries``."""
+    return f"{count} {'try' if count == 1 else 'tries'}"

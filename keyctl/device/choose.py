@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from keyctl.device.discover import discover, is_selector
+from keyctl.device.discover import YUBICO_VENDOR_ID, discover, is_selector
 from keyctl.errors import Details, KeyChoiceError, KeyctlError
 from keyctl.model import Access, Transport
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from keyctl.model import Key
 
 _POLL_S = 0.2
-_YUBICO_VENDOR_ID = 0x1050
 #: Shorter product names are in too many readers' names to say that reader and key are one device.
 _TELLING_PRODUCT_LENGTH = 6
 
@@ -139,7 +138,7 @@ def _by_serial(discovery: Discovery, serial: str) -> list[Found]:
         found
         for found in discovery.found
         if found.transport is Transport.USB
-        and found.vendor_id == _YUBICO_VENDOR_ID
+        and found.vendor_id == YUBICO_VENDOR_ID
         and found.access is not Access.DENIED
     ]
     return [found for found in silent if _probed(found)[0].serial == serial]

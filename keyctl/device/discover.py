@@ -16,6 +16,7 @@ from keyctl.store.paths import virtual_keys_folder
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+YUBICO_VENDOR_ID = 0x1050
 _SCHEMES = {
     Transport.USB: "usb:",
     Transport.NFC: "nfc:",

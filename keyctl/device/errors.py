@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from fido2.ctap import CtapError
 
+from keyctl.core.text import tries
 from keyctl.errors import (
     Details,
     KeyctlError,
@@ -196,9 +197,8 @@ def wrong_pin(error: CtapError, label: str, tries_left: int | None) -> KeyctlErr
     told = error_from_ctap(error, label)
     if tries_left is None:
         return told
-    tries = "1 try" if tries_left == 1 else f"{tries_left} tries"
     return PinError(
-        told.code, f"{told.message} ({tries} left)", told.hint, key=label, details=told.details
+        told.code, f"{told.message} ({tries(tries_left)} left)", told.hint, key=label, details=told.details
     ).with_details(tries_left=tries_left)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from keyctl.core import catalogue
+from keyctl.device.discover import YUBICO_VENDOR_ID
 from keyctl.model import Key, Transport
 from keyctl.virtual.identity import VIRTUAL_AAGUIDS
 
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from keyctl.model import Access, KeyInfo
 
 VIRTUAL_MODEL = "keyctl virtual key"
-YUBICO_VENDOR_ID = 0x1050
 #: How the names of Yubico's models begin.
 _YUBICO_MODELS = (
     "YubiKey ",

@@ -65,16 +65,22 @@ def is_missed(sys_root: Path = Path("/sys")) -> bool:
     """
     if sys.platform != "linux" or os.environ.get("PCSCLITE_CSOCK_NAME"):
         return True
-    devices = []
-    for interface in (sys_root / "bus" / "usb" / "devices").glob("*/bInterfaceClass"):
-        # Unplugged while we looked: then it is no reader any more.
-        with contextlib.suppress(OSError):
-            if interface.read_text("ascii", errors="replace").strip() == _SMART_CARD_CLASS:
-                devices.append(interface.parent.resolve(strict=True).parent)
+    devices = [interface.parent for interface in smart_card_interfaces(sys_root)]
     if not devices:
         return False
     keys = [Path(node.device_path) for node in hidraw.nodes(sys_root)]
     return any(all(device not in key.parents for key in keys) for device in devices)
+
+
+def smart_card_interfaces(sys_root: Path) -> list[Path]:
+    """The smart card parts (interface class 0x0B) of what is on the USB bus, as real folders of sysfs, by name."""
+    found = []
+    for entry in sorted((sys_root / "bus" / "usb" / "devices").glob("*/bInterfaceClass")):
+        # Unplugged while we looked: then it is no reader any more.
+        with contextlib.suppress(OSError):
+            if entry.read_text("ascii", errors="replace").strip() == _SMART_CARD_CLASS:
+                found.append(entry.parent.resolve(strict=True))
+    return found
 
 
 def transport_of(atr: bytes) -> Transport:

@@ -10,9 +10,10 @@ from fido2.ctap import CtapError
 
 from keyctl.device import answers, errors
 from keyctl.device.commands import CAPABILITY_CBOR, CAPABILITY_WINK, Ctap, Hid, PinStep
+from keyctl.device.discover import YUBICO_VENDOR_ID
 from keyctl.device.exchange import Exchange
 from keyctl.device.guard import GuardedDevice
-from keyctl.device.identity import YUBICO_VENDOR_ID, key_from
+from keyctl.device.identity import key_from
 from keyctl.device.opening import open_device
 from keyctl.errors import KeyctlError, PinError, UnsupportedError
 from keyctl.model import Access, Transport

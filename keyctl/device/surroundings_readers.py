@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from keyctl.core.diagnosis_facts import CardReader, Process, ReaderFacts, ReaderState, Service, UsbReader
 from keyctl.device import hidraw
 from keyctl.device.deadline import bounded
+from keyctl.device.readers import smart_card_interfaces
 from keyctl.device.surroundings_usb import PROC, RUN, holders, processes
 from keyctl.errors import KeyctlError
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 #: A service that accepts a connection and says nothing costs this much.
 _SERVICE_S = 5.0
 _MAX_READERS = 64
-_SMART_CARD_CLASS = "0b"
 #: Programs that are known to hold readers.
 _SUSPECTS = {"scdaemon", "gpg-agent", "yubikey-agent", "ykman", "yubioath-desktop", "authenticator"}
 #: Where services are, also for users whose PATH has no such folder.
@@ -92,12 +92,9 @@ def usb_readers(
     """The card readers on the USB bus (interface class 0x0B), by name."""
     keys = [Path(node.device_path) for node in hidraw.nodes(sys_root, dev_root)]
     found: list[UsbReader] = []
-    for entry in sorted((sys_root / "bus" / "usb" / "devices").glob("*/bInterfaceClass")):
+    for interface in smart_card_interfaces(sys_root):
         # Unplugged while we looked: then it is no reader any more.
         with contextlib.suppress(OSError):
-            if entry.read_text("ascii", errors="replace").strip() != _SMART_CARD_CLASS:
-                continue
-            interface = Path(os.path.realpath(entry.parent, strict=True))
             node = _usb_node(interface.parent, dev_root)
             driver = interface / "driver"
             found.append(

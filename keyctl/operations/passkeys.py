@@ -173,10 +173,15 @@ def rename(
 
 
 def _read(session: Session, circumstances: Circumstances) -> Listing:
+    _unlock(session, circumstances)
+    return session.list_passkeys()
+
+
+def _unlock(session: Session, circumstances: Circumstances) -> None:
+    """Ask for the PIN of a key that can list passkeys; all that can be refused without it is refused before."""
     require_listing(session)
     unlocking.require_current_pin_usable(session)
     unlocking.unlock(session, circumstances)
-    return session.list_passkeys()
 
 
 def require_listing(session: Session) -> None:
@@ -200,9 +205,7 @@ def require_listing(session: Session) -> None:
 
 def _select(session: Session, circumstances: Circumstances, selection: Selection) -> tuple[Passkey, ...]:
     if selection.rp is not None:
-        require_listing(session)
-        unlocking.require_current_pin_usable(session)
-        unlocking.unlock(session, circumstances)
+        _unlock(session, circumstances)
         of_site = session.read_passkeys_of(sha256(selection.rp.encode()).digest(), selection.rp)
         return tuple(passkey for passkey in of_site if selection.user in {None, passkey.user_name})
     listing = _read(session, circumstances)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from keyctl.core import pins
+from keyctl.core.text import tries
 from keyctl.errors import Details, PinError, UnsupportedError
 from keyctl.operations.asking import PinRequest
 
@@ -114,7 +115,7 @@ def _require_tries(label: str, retries: PinRetries, *, attended: bool) -> None:
     if retries.power_cycle_needed:
         raise PinError(
             "pin_auth_blocked",
-            f"{label} takes no PIN until it was unplugged ({_tries(retries.left)} left)",
+            f"{label} takes no PIN until it was unplugged ({tries(retries.left)} left)",
             "take it out, put it back in, and be sure of the PIN",
             key=label,
             details=details,
@@ -122,12 +123,8 @@ def _require_tries(label: str, retries: PinRetries, *, attended: bool) -> None:
     if retries.left <= LAST_TRIES and not attended:
         raise PinError(
             "pin_last_tries",
-            f"{label} has only {_tries(retries.left)} left, so none is spent without a person",
+            f"{label} has only {tries(retries.left)} left, so none is spent without a person",
             "run the command at a terminal without --pin-stdin, --pin-file and --pin-command",
             key=label,
             details=details,
         )
-
-
-def _tries(left: int) -> str:
-    return f"{left} {'try' if left == 1 else 'tries'}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from keyctl.cli.frame import Command, Outcome
+from keyctl.core.text import tries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,7 +77,7 @@ def _pin(pin: PinState | None) -> str:
         return "this key has no PIN function"
     if not pin.set:
         return f"not set (at least {pin.min_length} characters)"
-    words = [f"set, {pin.retries} {'try' if pin.retries == 1 else 'tries'} left"]
+    words = [f"set, {tries(pin.retries)} left"]
     if pin.power_cycle_needed:
         words.append("unplug it before the next try")
     if pin.change_required:
