@@ -45,6 +45,33 @@ class KeyState(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Role(StrEnum):
+    """What a person keeps a key for."""
+
+    PRIMARY = "primary"
+    BACKUP = "backup"
+    SPARE = "spare"
+
+
+class Recognition(StrEnum):
+    """Which known key a connected one proved to be, and how surely."""
+
+    #: A signature of this connection verified under the public key on file.
+    PROVED = "proved"
+    #: As PROVED, but its signature counter is lower than the last one seen here: perhaps a copy.
+    COUNTER_BACK = "counter_back"
+    #: As PROVED, but the public key on file is not the one first seen on this computer.
+    CHANGED = "changed"
+    #: It says that it is this one; a U2F key proves it with a touch only.
+    CLAIMED = "claimed"
+    #: It asks for its PIN before it answers anything, so it may be any known key of its model.
+    LOCKED = "locked"
+    #: A key of a known model that answers to no name: perhaps one that was reset.
+    PERHAPS_RESET = "perhaps_reset"
+    #: It answers to no name.
+    UNKNOWN = "unknown"
+
+
 class Protection(StrEnum):
     """The credProtect policy of a passkey (CTAP 2.2, section 12.1)."""
 
@@ -67,7 +94,7 @@ class Key:
 
     id: str | None = None
     name: str | None = None
-    role: str | None = None
+    role: Role | None = None
     owner: str | None = None
     location: str | None = None
     note: str | None = None
@@ -92,7 +119,10 @@ class Key:
     #: Dotted version, or None when the key does not say.
     firmware: str | None = None
     virtual: bool = False
+    #: When it last answered on this computer, RFC 3339.
     last_seen: str | None = None
+    #: None: not asked, as it is not connected or no key is known.
+    recognition: Recognition | None = None
 
     @property
     def label(self) -> str:

@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "operations": {"core", "store", "device", "errors", "model"},
     "device": {"core", "store", "virtual", "errors", "model"},
     "virtual": {"core", "store", "errors", "model"},
-    "store": {"errors", "model"},
+    "store": {"core", "errors", "model"},
     "core": {"errors", "model"},
     "model": set(),
     "errors": set(),

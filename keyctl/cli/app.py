@@ -21,18 +21,23 @@ _TOUCH_S, _LOCK_S, _TURN_S = 30.0, 5.0, 120.0
 
 
 def home_of(settings: Settings) -> Path:
-    """The folder for keyctl's files: ``--home``, else KEYCTL_HOME, else the platform's own place.
+    """The folder for keyctl's files: ``--home``, else KEYCTL_HOME, else the platform's own place."""
+    return folders_of(settings)[0]
+
+
+def folders_of(settings: Settings) -> tuple[Path, Path]:
+    """Home and state folder: what may be synced between computers, and what concerns this one only.
 
     Raises:
         UsageError: The platform does not know one.
     """
-    named = settings.home or os.environ.get("KEYCTL_HOME")
-    if named:
-        return Path(named)
     from keyctl.store import paths
 
+    named = settings.home or os.environ.get("KEYCTL_HOME")
+    if named:
+        return Path(named), paths.own_state(Path(named))
     try:
-        return paths.default_home()
+        return paths.default_home(), paths.default_state()
     except RuntimeError as error:
         # A user without a home folder, as in containers that run under any number.
         raise UsageError(
@@ -66,8 +71,10 @@ def circumstances(context: click.Context, *, yes: bool | None = None, confirm: s
             return settings.wait
         return at_terminal if is_terminal else 0.0
 
+    home, state = folders_of(settings)
     return Circumstances(
-        home=home_of(settings),
+        home=home,
+        state=state,
         wanted=settings.key,
         waits=Waits(touch_s=seconds(_TOUCH_S), plug_s=seconds(0.0), lock_s=seconds(_LOCK_S)),
         turn_s=seconds(_TURN_S),

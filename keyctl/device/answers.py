@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from keyctl.core.inventory import OWN_RP_ID
 from keyctl.device import errors
 from keyctl.device.exchange import MIN_MESSAGE_BYTES
 from keyctl.model import KeyInfo, Limits, Passkey, PasskeyCount, PinRetries, Protection, Purpose
@@ -17,9 +18,7 @@ if TYPE_CHECKING:
 
 AAGUID_BYTES = 16
 HASH_BYTES = 32
-#: The RP id of keyctl's own credentials: ``.invalid`` (RFC 2606), so that no web page can ask for it.
-PAIRING_RP_ID = "keyctl.invalid"
-_PAIRING_RP_ID_HASH = sha256(PAIRING_RP_ID.encode()).digest()
+_OWN_RP_ID_HASH = sha256(OWN_RP_ID.encode()).digest()
 #: CTAP 2.2, section 6.5.1: a PIN has 4 code points at least, and 63 bytes at most.
 _PIN_LENGTHS = range(4, 64)
 #: Larger counts are nobody's: python-fido2's integers go up to 2**64.
@@ -171,7 +170,7 @@ def passkey_from_ctap(answer: Mapping[Any, Any], site: Site, label: str, *, has_
         algorithm=algorithm if type(algorithm) is int else None,
         protection=_PROTECTIONS.get(protection) if type(protection) is int else None,
         large_blob=large_blob,
-        purpose=Purpose.PAIRING if site.rp_id_hash == _PAIRING_RP_ID_HASH else Purpose.PASSKEY,
+        purpose=Purpose.PAIRING if site.rp_id_hash == _OWN_RP_ID_HASH else Purpose.PASSKEY,
     )
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from fido2.ctap2.base import Ctap2, Info
 from fido2.ctap2.pin import ClientPin
 
+from keyctl.core.inventory import OWN_RP_ID
 from keyctl.device import errors
-from keyctl.device.answers import PAIRING_RP_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -93,7 +93,7 @@ class PinCommands:
         if listing:
             self.token_for_passkeys(pin)
         else:
-            self._token(pin, ClientPin.PERMISSION.GET_ASSERTION, PAIRING_RP_ID)
+            self._token(pin, ClientPin.PERMISSION.GET_ASSERTION, OWN_RP_ID)
 
     def _token(self, pin: str, permission: ClientPin.PERMISSION, rp_id: str | None) -> bytes:
         with errors.understanding(self._label):

@@ -78,7 +78,10 @@ class Asker(Protocol):
 class Circumstances:
     """What the command line says about every operation."""
 
+    #: The inventory and the virtual keys; people may sync it between computers.
     home: Path
+    #: What concerns this computer only.
+    state: Path
     #: The text of ``--key``, or None.
     wanted: str | None
     waits: Waits

@@ -83,6 +83,7 @@ class Desk:
     def circumstances(self, person: Person, wanted: str | None = None, *, turn_s: float = 5.0) -> Circumstances:
         return Circumstances(
             home=self.home,
+            state=self.home / "state",
             wanted=wanted,
             waits=Waits(touch_s=5.0, plug_s=0.0, lock_s=0.0),
             turn_s=turn_s,
