@@ -20,13 +20,8 @@ if TYPE_CHECKING:
 _TOUCH_S, _LOCK_S, _TURN_S = 30.0, 5.0, 120.0
 
 
-def home_of(settings: Settings) -> Path:
-    """The folder for keyctl's files: ``--home``, else KEYCTL_HOME, else the platform's own place."""
-    return folders_of(settings)[0]
-
-
 def folders_of(settings: Settings) -> tuple[Path, Path]:
-    """Home and state folder: what may be synced between computers, and what concerns this one only.
+    """Home and state folder: ``--home``, else KEYCTL_HOME, else the platform's own places.
 
     Raises:
         UsageError: The platform does not know one.
