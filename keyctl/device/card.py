@@ -59,7 +59,8 @@ class CardDevice(CtapPcscDevice):
 
     def __init__(self, reader: str, label: str) -> None:
         """See the class."""
-        self._label = label
+        #: What errors call the key; it changes when the key is recognised.
+        self.label = label
         self._status_word = 0
         self._exchanges = 0
         self._received = 0
@@ -106,7 +107,7 @@ class CardDevice(CtapPcscDevice):
         """
         self._exchanges += 1
         if self._exchanges > _MAX_EXCHANGES or self._received > _MAX_ANSWER_BYTES:
-            raise errors.nonsense(self._label, "without end")
+            raise errors.nonsense(self.label, "without end")
         answer, sw1, sw2 = super().apdu_exchange(apdu, protocol)
         self._received += len(answer)
         self._status_word = sw1 << 8 | sw2
@@ -140,6 +141,9 @@ class CardDevice(CtapPcscDevice):
         except (SmartcardException, BaseSCardException) as error:
             raise self._translated(error) from error
         if is_info and self._probing:
+            if answer[:1] == bytes([CtapError.ERR.INVALID_COMMAND]):
+                # Not all keys that know U2F only say so in the status word, which is where the library looks.
+                raise CtapError(CtapError.ERR.INVALID_COMMAND)
             self._first_info = answer
         if answer == _SUCCESS and cmd == Hid.CBOR and data[0] == Ctap.RESET:
             # One key answers nothing after a reset until its application is selected again. If that fails, the next
@@ -169,30 +173,30 @@ class CardDevice(CtapPcscDevice):
     def _no_key(self) -> UnreachableError:
         return UnreachableError(
             "no_card",
-            f"the card on {self._label} is no security key",
+            f"the card on {self.label} is no security key",
             "put the key on the reader and leave it there; some keys switch NFC off until they were plugged in once",
-            key=self._label,
+            key=self.label,
         )
 
     def _translated(self, error: SmartcardException | BaseSCardException) -> UnreachableError:
         result = _result(error)
         if result in _SERVICE_GONE:
-            return stopped().about(self._label)
+            return stopped().about(self.label)
         if result in {_E_SHARING_VIOLATION, _W_RESET_CARD}:
             return UnreachableError(
                 "reader_busy",
-                f"another program holds {self._label}, often scdaemon of GnuPG",
+                f"another program holds {self.label}, often scdaemon of GnuPG",
                 "end it, for scdaemon with `gpgconf --kill scdaemon`, and try again",
-                key=self._label,
+                key=self.label,
             )
         if result in _WARM_UP:
             return UnreachableError(
                 "key_silent",
-                f"the card on {self._label} does not answer",
+                f"the card on {self.label} does not answer",
                 "take it off the reader and put it back",
-                key=self._label,
+                key=self.label,
             )
-        return errors.removed(self._label)
+        return errors.removed(self.label)
 
 
 def _result(error: SmartcardException | BaseSCardException) -> int:

@@ -97,7 +97,7 @@ def fitting(discovery: Discovery, wanted: str | None) -> tuple[Found, ...]:
     else:
         found = _by_serial(discovery, wanted)
     if not found:
-        raise _no_key(discovery, wanted)
+        raise no_key(discovery, wanted)
     return tuple(found)
 
 
@@ -155,7 +155,8 @@ def _probed(found: Found) -> tuple[Key, KeyctlError | None]:
     return probe(found, nowhere, Waits(touch_s=0, plug_s=0, lock_s=0))
 
 
-def _no_key(discovery: Discovery, wanted: str | None) -> KeyChoiceError:
+def no_key(discovery: Discovery, wanted: str | None = None) -> KeyChoiceError:
+    """No key fits; the hint says what was in the way."""
     hint = "plug one in, or try `keyctl demo`"
     message = "no security key found"
     if wanted is not None:

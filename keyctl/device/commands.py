@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from keyctl.core.decoding import decode_map
+
 
 class Hid(IntEnum):
     """Commands of the USB framing, which every transport takes (CTAP 2.2, section 11.2.9)."""
@@ -24,12 +26,20 @@ class Ctap(IntEnum):
     """Command bytes of CTAP2 (CTAP 2.2, section 6)."""
 
     MAKE_CREDENTIAL = 0x01
+    GET_ASSERTION = 0x02
     GET_INFO = 0x04
     CLIENT_PIN = 0x06
     RESET = 0x07
     CREDENTIAL_MANAGEMENT = 0x0A
     SELECTION = 0x0B
     CREDENTIAL_MANAGEMENT_PREVIEW = 0x41
+
+
+class U2fStep(IntEnum):
+    """Instruction bytes of U2F (FIDO U2F Raw Message Formats 1.2)."""
+
+    REGISTER = 0x01
+    AUTHENTICATE = 0x02
 
 
 class PinStep(IntEnum):
@@ -88,7 +98,7 @@ def describe(hid_command: int, data: bytes) -> Command:
     if hid_command == Hid.WINK:
         return Command(name="wink", read=True)
     if hid_command == Hid.MSG:
-        return Command(name="U2F message", read=False)
+        return _u2f(data)
     if hid_command != Hid.CBOR or not data:
         return Command(name=f"CTAPHID 0x{hid_command:02X}", read=False)
     match data[0]:
@@ -99,6 +109,9 @@ def describe(hid_command: int, data: bytes) -> Command:
             return Command(name=f"clientPin {_PIN_STEPS.get(step, step)}", read=step in _PIN_READS)  # type: ignore[call-overload]  # any number may be looked up
         case Ctap.MAKE_CREDENTIAL:
             return Command(name="makeCredential", read=False)
+        case Ctap.GET_ASSERTION:
+            silent = _is_silent(data[1:])
+            return Command(name="getAssertion (silent)" if silent else "getAssertion", read=silent)
         case Ctap.SELECTION:
             return Command(name="authenticatorSelection", read=False)
         case Ctap.RESET:
@@ -109,6 +122,30 @@ def describe(hid_command: int, data: bytes) -> Command:
             return Command(name=f"credentialManagement {name}", read=step in _CREDENTIAL_READS)
         case other:
             return Command(name=f"command 0x{other:02X}", read=False)
+
+
+def _u2f(apdu: bytes) -> Command:
+    """A U2F message; the check whether a key handle is the key's own is the only one that neither signs nor waits."""
+    match tuple(apdu[1:3]):
+        case (U2fStep.AUTHENTICATE, 0x07):
+            return Command(name="U2F check", read=True)
+        case (U2fStep.AUTHENTICATE, _):
+            return Command(name="U2F authenticate", read=False)
+        case (U2fStep.REGISTER, _):
+            return Command(name="U2F register", read=False)
+        case _:
+            return Command(name="U2F message", read=False)
+
+
+def _is_silent(parameters: bytes) -> bool:
+    """Whether an assertion asks for nobody's touch (CTAP 2.2, section 6.2.2): option up false, and no empty MAC."""
+    try:
+        entries = decode_map(parameters)
+    except ValueError:
+        return False
+    options = entries.get(5)
+    alone = isinstance(options, dict) and len(options) == 1 and options.get("up") is False
+    return alone and entries.get(6) != b""
 
 
 def _small_integer(parameters: bytes, key: int) -> int | None:

@@ -62,7 +62,8 @@ class HidDevice(CtapDevice):
         """See the class."""
         self._reports = reports
         self._report_size = report_size
-        self._label = label
+        #: What errors call the key; it changes when the key is recognised.
+        self.label = label
         self._channel = _BROADCAST
         nonce = os.urandom(_NONCE_BYTES)
         answer = self._exchange(Hid.INIT, nonce, threading.Event(), None, nonce)
@@ -182,4 +183,4 @@ class HidDevice(CtapDevice):
             raise self._nonsense() from None
 
     def _nonsense(self) -> UnreachableError:
-        return errors.nonsense(self._label, "reports that are not CTAP")
+        return errors.nonsense(self.label, "reports that are not CTAP")

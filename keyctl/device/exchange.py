@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from fido2 import cbor
 from fido2.ctap import CtapError
 
+from keyctl.core.decoding import decode_map
 from keyctl.device import commands, errors
-from keyctl.device.decoding import decode_map
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +31,7 @@ class Exchange:
     def __init__(self, device: CtapDevice, label: str) -> None:
         """See the class."""
         self.device = device
+        #: What messages call the key; it changes when the key is recognised.
         self.label = label
         #: Longer messages are refused without sending them; bytes.
         self.max_message_bytes = MIN_MESSAGE_BYTES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from fido2.ctap import STATUS, CtapDevice, CtapError
 
@@ -20,6 +20,15 @@ ANSWER_S = 10.0
 #: How long a key has to acknowledge that a command was cancelled.
 CANCEL_S = 1.5
 _BUSY_POLL_S = 0.05
+#: How often a key is asked whether it was touched that does not wait for that by itself.
+_TOUCH_POLL_S = 0.2
+
+
+@runtime_checkable
+class Labelled(Protocol):
+    """A device that names the key in errors of its own."""
+
+    label: str
 
 
 class GuardedDevice(CtapDevice):
@@ -64,6 +73,17 @@ class GuardedDevice(CtapDevice):
         self.bytes_received = 0
 
     @property
+    def label(self) -> str:
+        """What messages call the key; it changes when the key is recognised."""
+        return self._label
+
+    @label.setter
+    def label(self, label: str) -> None:
+        self._label = label
+        if isinstance(self._device, Labelled):
+            self._device.label = label
+
+    @property
     def capabilities(self) -> int:
         """Those of the real device."""
         return self._device.capabilities
@@ -106,6 +126,39 @@ class GuardedDevice(CtapDevice):
                 if not command.read or time.monotonic() >= busy_until:
                     raise errors.busy(self._label) from error
             time.sleep(_BUSY_POLL_S)
+
+    def call_until_touched(self, cmd: int, data: bytes, untouched: Callable[[bytes], bool]) -> bytes:
+        """Send one command again and again until the key was touched, as U2F wants it.
+
+        Args:
+            cmd: Command of the USB framing.
+            data: What to send.
+            untouched: Whether an answer says that the touch is missing.
+
+        Raises:
+            CtapError: The key reported a failure.
+            TouchError: Nobody touched it in time (``no_touch``).
+            UnreachableError: It is silent, busy or gone, or answers nonsense.
+        """
+        deadline = time.monotonic() + self._touch_s
+        told = False
+
+        def tell(status: STATUS) -> None:
+            nonlocal told
+            if status is STATUS.UPNEEDED and self._touch_s > 0 and not told:
+                told = True
+                self._on_touch(self._label, self._touch_s)
+
+        while True:
+            # With an event of its own, as call would tell the person each time. Some keys do wait by themselves.
+            answer = self.call(cmd, data, threading.Event(), tell)
+            if not untouched(answer):
+                return answer
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                raise errors.no_touch(self._label)
+            tell(STATUS.UPNEEDED)
+            time.sleep(min(_TOUCH_POLL_S, left_s))
 
     def close(self) -> None:
         """Close the real device; one that is stuck in a command is closed when it comes back."""

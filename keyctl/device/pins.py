@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fido2.ctap2.base import Ctap2, Info
-from fido2.ctap2.pin import ClientPin
+from fido2.ctap2.pin import ClientPin, PinProtocol
 
 from keyctl.core.inventory import OWN_RP_ID
 from keyctl.device import errors
@@ -56,32 +57,53 @@ class CheckedCtap2(Ctap2):
         return self._exchange.send(cmd, data)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Token:
+    """What stands for the PIN in the commands that follow it."""
+
+    #: How messages are authenticated with it.
+    protocol: PinProtocol
+    value: bytes = field(repr=False)
+
+    def authenticate(self, message: bytes) -> bytes:
+        """The MAC of *message*."""
+        return self.protocol.authenticate(self.value, message)
+
+
 class PinCommands:
     """The PIN of one key. Each method sends a PIN once at most.
 
     All methods raise CtapError when the key refuses, and UnreachableError when it answers nonsense.
     """
 
-    def __init__(self, ctap: CheckedCtap2, label: str) -> None:
-        """*ctap* is the key, *label* the word people know it by."""
-        self._label = label
+    def __init__(self, ctap: CheckedCtap2, exchange: Exchange) -> None:
+        """*ctap* and *exchange* are the key."""
+        self._exchange = exchange
         self._client = ClientPin(ctap)
         #: How messages are authenticated with a token.
         self.protocol = self._client.protocol
 
     def set(self, new: str) -> None:
         """Give the key its first PIN."""
-        with errors.understanding(self._label):
+        with errors.understanding(self._exchange.label):
             self._client.set_pin(new)
 
     def change(self, current: str, new: str) -> None:
         """Replace the PIN; a wrong current one costs a try."""
-        with errors.understanding(self._label):
+        with errors.understanding(self._exchange.label):
             self._client.change_pin(current, new)
 
     def token_for_passkeys(self, pin: str) -> bytes:
         """A token that may list, change and delete passkeys; a wrong PIN costs a try."""
         return self._token(pin, ClientPin.PERMISSION.CREDENTIAL_MGMT, None)
+
+    def token_for_making(self, pin: str, rp_id: str) -> Token:
+        """A token that may make one credential of *rp_id*; a wrong PIN costs a try."""
+        return self._token_of(pin, ClientPin.PERMISSION.MAKE_CREDENTIAL, rp_id)
+
+    def token_for_asserting(self, pin: str, rp_id: str) -> Token:
+        """A token that may have credentials of *rp_id* sign; a wrong PIN costs a try."""
+        return self._token_of(pin, ClientPin.PERMISSION.GET_ASSERTION, rp_id)
 
     def check(self, pin: str, *, listing: bool) -> None:
         """Find out whether *pin* is right, with the least permission there is; a wrong PIN costs a try.
@@ -93,8 +115,11 @@ class PinCommands:
         if listing:
             self.token_for_passkeys(pin)
         else:
-            self._token(pin, ClientPin.PERMISSION.GET_ASSERTION, OWN_RP_ID)
+            self.token_for_asserting(pin, OWN_RP_ID)
+
+    def _token_of(self, pin: str, permission: ClientPin.PERMISSION, rp_id: str) -> Token:
+        return Token(protocol=self.protocol, value=self._token(pin, permission, rp_id))
 
     def _token(self, pin: str, permission: ClientPin.PERMISSION, rp_id: str | None) -> bytes:
-        with errors.understanding(self._label):
+        with errors.understanding(self._exchange.label):
             return self._client.get_pin_token(pin, permission, rp_id)

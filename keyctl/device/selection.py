@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import os
 import re
-import struct
 from typing import TYPE_CHECKING
 
 from fido2.ctap import CtapError
 
-from keyctl.device import errors
-from keyctl.device.commands import CAPABILITY_CBOR, Ctap, Hid
-from keyctl.errors import UnreachableError
+from keyctl.device import errors, u2f
+from keyctl.device.commands import CAPABILITY_CBOR, Ctap, Hid, U2fStep
 
 if TYPE_CHECKING:
     from threading import Event
@@ -37,12 +35,6 @@ _HASH_BYTES = 32
 #: ``.invalid`` (RFC 2606): no site has this name. Keys with a display show it.
 _RP = {"id": "touch.keyctl.invalid", "name": "keyctl"}
 _ES256 = -7
-
-#: A message of U2F: class, instruction, two parameters, length of the data (FIDO U2F Raw Message Formats 1.2).
-_APDU_HEADER = struct.Struct(">BBBBxH")
-_U2F_REGISTER = 0x01
-_U2F_OK = 0x9000
-_U2F_UNTOUCHED = 0x6985
 
 
 def wait_for_touch(exchange: Exchange, info: KeyInfo, cancel: Event) -> bool:
@@ -120,15 +112,8 @@ def _made_nothing(exchange: Exchange, info: KeyInfo, cancel: Event) -> bool:
 
 def _registered_nowhere(exchange: Exchange, cancel: Event) -> bool:
     """Registration of U2F for an application that is not there: the key handle is thrown away."""
-    data = os.urandom(2 * _HASH_BYTES)
-    message = _APDU_HEADER.pack(0, _U2F_REGISTER, 0, 0, len(data)) + data + b"\0\0"
+    message = u2f.message(U2fStep.REGISTER, 0, os.urandom(2 * _HASH_BYTES))
     answer = exchange.device.call(Hid.MSG, message, cancel)
-    status = int.from_bytes(answer[-2:], "big")
-    if status not in {_U2F_OK, _U2F_UNTOUCHED}:
-        raise UnreachableError(
-            "key_error",
-            f"{exchange.label} reported an error: U2F status 0x{status:04X}",
-            "choose it with -k instead",
-            key=exchange.label,
-        )
-    return status == _U2F_OK
+    if u2f.status(answer) not in {u2f.DONE, u2f.UNTOUCHED}:
+        raise u2f.refused(exchange.label, answer, "choose it with -k instead")
+    return u2f.status(answer) == u2f.DONE

@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from fido2.ctap import CtapError
 
 from keyctl.device import answers, errors
+from keyctl.device.assertions import Assertions
 from keyctl.device.commands import CAPABILITY_CBOR, CAPABILITY_WINK, Ctap, Hid, PinStep
 from keyctl.device.discover import YUBICO_VENDOR_ID
 from keyctl.device.exchange import Exchange
 from keyctl.device.guard import GuardedDevice
 from keyctl.device.identity import key_from
+from keyctl.device.key_pin import KeyPin
 from keyctl.device.opening import open_device
+from keyctl.device.u2f import U2fCommands
 from keyctl.errors import KeyctlError, PinError, UnsupportedError
 from keyctl.model import Access, Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
     from threading import Event
     from types import TracebackType
 
+    from keyctl.device.assertions import Assertion
     from keyctl.device.discover import Found
+    from keyctl.device.enrolling import Enrolment
     from keyctl.device.passkeys import PasskeyCommands
-    from keyctl.device.pins import CheckedCtap2, PinCommands
     from keyctl.model import Key, KeyInfo, Listing, Passkey, PasskeyCount, PinRetries, Waits
 
-_PIN_PROTOCOLS = (2, 1)
 _ACCESS = {"access_denied": Access.DENIED, "key_busy": Access.BUSY, "reader_busy": Access.BUSY}
 
 
@@ -66,9 +68,20 @@ def connect(
 
 
 def probe(
-    found: Found, home: Path, waits: Waits, trace: Callable[[str], None] | None = None
+    found: Found,
+    home: Path,
+    waits: Waits,
+    trace: Callable[[str], None] | None = None,
+    ask: Callable[[Session], None] = lambda _session: None,
 ) -> tuple[Key, KeyctlError | None]:
     """What a key is, for a list: opened, asked, closed.
+
+    Args:
+        found: Which one.
+        home: The home folder, for virtual keys.
+        waits: How long to wait for other programs.
+        trace: Gets one line per command, without any content.
+        ask: What else to ask it while it is open.
 
     Returns:
         The key, with what could be found out, and why that is not all, or None.
@@ -77,6 +90,7 @@ def probe(
         return key_from(found, None, access=Access.DENIED), errors.denied(found.selector)
     try:
         with connect(found, home, waits, lambda _label, _seconds: None, trace) as session:
+            ask(session)
             return session.key, None
     except KeyctlError as error:
         return key_from(found, None, access=_ACCESS.get(error.code)), error.about(found.selector)
@@ -100,13 +114,10 @@ class Session:
     def __init__(self, found: Found, device: GuardedDevice, device_version: tuple[int, ...] | None = None) -> None:
         """See the class."""
         self._device = device
-        self._label = found.selector
-        self._exchange = Exchange(device, self._label)
-        self._pin: str | None = None
-        self._commands: tuple[CheckedCtap2, PinCommands] | None = None
-        #: What getInfo said; kept up to date by what is done here.
-        self.info: KeyInfo = self._read_info()
+        self._exchange = Exchange(device, found.selector)
+        self._pin = KeyPin(self._exchange, self._read_info())
         self._exchange.max_message_bytes = self.info.limits.max_message_size
+        self._u2f = U2fCommands(device)
         self.key: Key = key_from(found, self.info, access=Access.OK, version=device_version, serial=self._serial(found))
 
     def __enter__(self) -> Self:
@@ -134,21 +145,45 @@ class Session:
         """Bytes of all answers so far, without framing."""
         return self._device.bytes_received
 
+    @property
+    def info(self) -> KeyInfo:
+        """What getInfo said; kept up to date by what is done here."""
+        return self._pin.info
+
+    @property
+    def is_u2f(self) -> bool:
+        """Whether the key knows U2F only: no PIN, no passkeys, and no signature without a touch."""
+        return not self._device.capabilities & CAPABILITY_CBOR
+
+    @property
+    def has_pin(self) -> bool:
+        """Whether a PIN is remembered that the key has not refused."""
+        return self._pin.remembered
+
+    @property
+    def pin_verdict(self) -> bool | None:
+        """Whether the PIN given last was right; False also when the key was blocked by it; None: not tried."""
+        return self._pin.verdict
+
+    def identify(self, key: Key) -> None:
+        """Note who the key is; from now on all messages name it so."""
+        self.key = key
+        self._exchange.label = self._device.label = key.label
+
     def close(self) -> None:
         """End the connection and forget the PIN."""
-        self._pin = None
-        self._commands = None
+        self._pin.forget()
         self._device.close()
 
     def pin_retries(self) -> PinRetries:
         """How many wrong PINs the key still takes."""
         with errors.reported(self._label):
-            return self._pin_retries()
+            return self._pin.retries()
 
     def uv_retries(self) -> int | None:
         """How many more failures the fingerprint reader takes; None: the key does not say."""
         try:
-            answer = self._client_pin(PinStep.GET_UV_RETRIES)
+            answer = self._pin.ask(PinStep.GET_UV_RETRIES)
         except CtapError:
             # Keys without a reader, and some with one, do not know the question.
             return None
@@ -156,7 +191,7 @@ class Session:
 
     def use_pin(self, pin: str) -> None:
         """Remember the PIN until the connection ends; nothing is sent, so it costs nothing."""
-        self._pin = pin
+        self._pin.remember(pin)
 
     def verify_pin(self) -> None:
         """Find out whether the remembered PIN is right; a wrong one costs a try.
@@ -164,9 +199,7 @@ class Session:
         Raises:
             PinError: It is wrong, blocked or missing, or must be changed first.
         """
-        pin = self._require_pin()
-        with self._pin_reported():
-            self._pins.check(pin, listing=self.info.listing)
+        self._pin.unlocked(lambda pins, pin: pins.check(pin, listing=self.info.listing))
 
     def set_pin(self, new: str) -> None:
         """Give the key its first PIN.
@@ -174,14 +207,14 @@ class Session:
         Raises:
             PinError: It has one already, or does not allow this one.
         """
-        self._require_pin_support()
+        self._pin.require_support()
         if self.info.pin_set:
             raise PinError(
                 "pin_already_set", f"{self._label} has a PIN already", "use `keyctl pin change`", key=self._label
             )
         with errors.reported(self._label):
-            self._pins.set(new)
-        self._note_new_pin(new)
+            self._pin.commands()[1].set(new)
+        self._pin.note_new(new)
 
     def change_pin(self, new: str) -> None:
         """Replace the remembered PIN by *new*; a wrong current one costs a try.
@@ -189,10 +222,8 @@ class Session:
         Raises:
             PinError: The current one is wrong, blocked or missing, or the key does not allow the new one.
         """
-        current = self._require_pin(changing=True)
-        with self._pin_reported():
-            self._pins.change(current, new)
-        self._note_new_pin(new)
+        self._pin.unlocked(lambda pins, current: pins.change(current, new), changing=True)
+        self._pin.note_new(new)
 
     def count_passkeys(self) -> PasskeyCount:
         """How many passkeys there are and how many more fit.
@@ -255,22 +286,87 @@ class Session:
         with self._passkeys() as passkeys:
             passkeys.rename(passkey.credential_id, {name: value for name, value in user.items() if value is not None})
 
+    def answering(self, rp_id: str, credential_ids: Sequence[bytes], *, verified: bool = False) -> Assertion | None:
+        """A signature without a touch, by the first of many credentials that answers.
+
+        Args:
+            rp_id: Of all of them.
+            credential_ids: As many as there are; they are split into messages that the key takes.
+            verified: Whether to use the remembered PIN, without which some credentials do not answer.
+
+        Returns:
+            The signature, not verified yet; None: none of them answered.
+
+        Raises:
+            PinError: The key wants its PIN (``pin_required``), or it is wrong, blocked or missing.
+        """
+        with errors.reported(self._label):
+            return next(self._assertions.silent(rp_id, credential_ids, verified=verified), None)
+
+    def all_answering(
+        self, rp_id: str, credential_ids: Sequence[bytes], *, verified: bool = False
+    ) -> tuple[Assertion, ...]:
+        """As :meth:`answering`, one signature of each credential that answers."""
+        with errors.reported(self._label):
+            return tuple(self._assertions.silent(rp_id, credential_ids, verified=verified))
+
+    def claimed(self, rp_id: str, credential_ids: Sequence[bytes]) -> bytes | None:
+        """The first of *credential_ids* that a U2F key says is its own, without proving it.
+
+        Returns:
+            None where none is, or where the key takes any id for its own.
+        """
+        with errors.reported(self._label):
+            return self._u2f.claimed(rp_id, credential_ids)
+
+    def touched(self, rp_id: str, credential_id: bytes) -> Assertion:
+        """A signature by one credential, with a touch.
+
+        Raises:
+            NotFoundError: The credential does not answer.
+            PinError: The key wants its PIN (``pin_required``).
+        """
+        with errors.reported(self._label):
+            if self.is_u2f:
+                return self._u2f.touched(rp_id, credential_id)
+            return self._assertions.touched(rp_id, credential_id)
+
+    @property
+    def enrolment_wants_pin(self) -> bool:
+        """Whether :meth:`enrol` needs the PIN."""
+        from keyctl.device import enrolling
+
+        return enrolling.wants_pin(self.info)
+
+    def enrol(self, exclude: Sequence[bytes]) -> Enrolment:
+        """Make the credential by which the key is known again, with a touch, and see that it answers.
+
+        Args:
+            exclude: Ids of such credentials that are on file.
+
+        Raises:
+            NotFoundError: The key holds one of these (``key_known``).
+            PinError: It wants its PIN (``pin_required``), or that is wrong, blocked or missing.
+            UnreachableError: What it made does not answer (``key_nonsense``).
+        """
+        from keyctl.device import enrolling
+
+        with errors.reported(self._label):
+            return self._u2f.enrol(exclude) if self.is_u2f else enrolling.enrol(self._exchange, self._pin, exclude)
+
     def reset(self) -> None:
         """Erase everything, after a touch.
 
         Raises:
             UnsupportedError: The key was plugged in too long ago (``reset_not_now``).
         """
-        if self._is_u2f:
+        if self.is_u2f:
             raise self._unsupported("cannot be reset: it only knows U2F")
         try:
             self._exchange.send(Ctap.RESET)
         except CtapError as error:
             raise errors.reset_error_from_ctap(error, self._label) from error
-        self._pin = None
-        self._commands = None
-        options = {**self.info.options, "clientPin": False} if "clientPin" in self.info.options else self.info.options
-        self.info = replace(self.info, options=options, force_pin_change=False, remaining_passkeys=None)
+        self._pin.note_reset()
 
     def wink(self) -> None:
         """Have the key blink for a moment (CTAP 2.2, section 11.2.9.2.1); nothing on it changes."""
@@ -286,11 +382,11 @@ class Session:
         return selection.wait_for_touch(self._exchange, self.info, cancel)
 
     @property
-    def _is_u2f(self) -> bool:
-        return not self._device.capabilities & CAPABILITY_CBOR
+    def _label(self) -> str:
+        return self._exchange.label
 
     def _read_info(self) -> KeyInfo:
-        if self._is_u2f:
+        if self.is_u2f:
             return answers.u2f_info()
         with errors.reported(self._label):
             return answers.key_info_from_ctap(self._exchange.send(Ctap.GET_INFO), self._label)
@@ -305,90 +401,23 @@ class Session:
             return found.serial
         return answers.yubikey_serial_from_config(config) or found.serial
 
-    @property
-    def _pins(self) -> PinCommands:
-        return self._prepared()[1]
-
-    def _prepared(self) -> tuple[CheckedCtap2, PinCommands]:
-        """What PIN and passkeys need; loading it takes longer than all of getInfo."""
-        if self._commands is None:
-            from keyctl.device.pins import CheckedCtap2, PinCommands
-
-            ctap = CheckedCtap2(self._exchange, self.info)
-            self._commands = ctap, PinCommands(ctap, self._label)
-        return self._commands
-
     @contextmanager
     def _passkeys(self) -> Iterator[PasskeyCommands]:
         """Credential management with a token fetched for this very step, which may be bound to it or soon expire."""
         if not self.info.listing:
             raise self._unsupported("cannot list its passkeys")
-        pin = self._require_pin()
-        ctap, pins = self._prepared()
-        with self._pin_reported():
-            token = pins.token_for_passkeys(pin)
+        token = self._pin.unlocked(lambda pins, pin: pins.token_for_passkeys(pin))
         from keyctl.device.passkeys import PasskeyCommands
 
+        ctap, pins = self._pin.commands()
         with errors.reported(self._label):
             yield PasskeyCommands(ctap, pins, token, self.info, self._label)
 
-    def _require_pin(self, *, changing: bool = False) -> str:
-        """The remembered PIN, after every check that costs nothing."""
-        self._require_pin_support()
-        if not self.info.pin_set:
-            raise PinError(
-                "pin_not_set", f"{self._label} has no PIN yet", "give it one with `keyctl pin set`", key=self._label
-            )
-        if self.info.force_pin_change and not changing:
-            raise PinError(
-                "pin_policy",
-                f"{self._label} wants a new PIN before it does anything else",
-                "change it with `keyctl pin change`",
-                key=self._label,
-            )
-        if self._pin is None:
-            raise PinError(
-                "pin_required", f"{self._label} wants its PIN for this", "run it again with the PIN", key=self._label
-            )
-        return self._pin
-
-    def _require_pin_support(self) -> None:
-        if not self.info.pin_supported or not set(_PIN_PROTOCOLS) & set(self.info.pin_protocols):
-            raise self._unsupported("has no PIN function")
-
-    def _note_new_pin(self, new: str) -> None:
-        self._pin = new
-        self._commands = None
-        self.info = replace(self.info, options={**self.info.options, "clientPin": True}, force_pin_change=False)
-
-    @contextmanager
-    def _pin_reported(self) -> Iterator[None]:
-        """Around the one command that carries a PIN: after a failure that PIN is never sent again by itself."""
-        try:
-            yield
-        except CtapError as error:
-            self._pin = None
-            if error.code != CtapError.ERR.PIN_INVALID:
-                raise errors.error_from_ctap(error, self._label) from error
-            raise errors.wrong_pin(error, self._label, self._tries_left()) from error
-        except KeyctlError:
-            self._pin = None
-            raise
-
-    def _tries_left(self) -> int | None:
-        try:
-            return self._pin_retries().left
-        except (CtapError, KeyctlError):
-            # The wrong PIN is the news, not that the key does not count for us.
-            return None
-
-    def _pin_retries(self) -> PinRetries:
-        return answers.pin_retries_from_ctap(self._client_pin(PinStep.GET_RETRIES), self._label)
-
-    def _client_pin(self, step: PinStep) -> Mapping[Any, Any]:
-        self._require_pin_support()
-        protocol = next(number for number in _PIN_PROTOCOLS if number in self.info.pin_protocols)
-        return self._exchange.send(Ctap.CLIENT_PIN, {1: protocol, 2: step})
+    @property
+    def _assertions(self) -> Assertions:
+        if self.is_u2f:
+            raise self._unsupported("signs nothing without a touch: it only knows U2F")
+        return Assertions(self._exchange, self._pin)
 
     def _unsupported(self, what: str, hint: str = "`keyctl info` shows what it can do") -> UnsupportedError:
         return UnsupportedError("unsupported", f"{self._label} {what}", hint, key=self._label)

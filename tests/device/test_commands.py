@@ -60,8 +60,51 @@ def test_what_asks_for_a_touch_is_never_sent_again() -> None:
         assert (describe(CBOR, data).name, describe(CBOR, data).read) == (name, False)
 
 
-def test_u2f_messages_do_not_count_as_reads() -> None:
-    assert not describe(0x03, b"\0\x01\0\0").read
+@pytest.mark.parametrize(
+    ("message", "name", "read"),
+    [
+        ("00010000", "U2F register", False),
+        ("00020300", "U2F authenticate", False),
+        ("00020800", "U2F authenticate", False),
+        ("00020700", "U2F check", True),
+        ("00030000", "U2F message", False),
+        ("", "U2F message", False),
+    ],
+)
+def test_of_u2f_only_the_check_of_a_handle_counts_as_a_read(message: str, name: str, read: bool) -> None:
+    command = describe(0x03, bytes.fromhex(message))
+    assert (command.name, command.read) == (name, read)
+
+
+ASSERTION = {1: "a.example", 2: bytes(32), 3: [{"id": bytes(64), "type": "public-key"}]}
+
+
+@pytest.mark.parametrize("more", [{}, {6: bytes(16), 7: 1}, {4: {"credBlob": True}}])
+def test_a_silent_assertion_counts_as_a_read(more: dict[int, object]) -> None:
+    command = describe(CBOR, b"\x02" + cbor.encode({**ASSERTION, 5: {"up": False}, **more}))
+    assert (command.name, command.read) == ("getAssertion (silent)", True)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {5: {}},
+        {5: {"up": True}},
+        {5: {"up": 0}},
+        {5: {"up": False, "uv": True}},
+        {5: [False]},
+        # Asks for a touch, to choose this key.
+        {5: {"up": False}, 6: b"", 7: 1},
+    ],
+)
+def test_every_other_assertion_does_not_count_as_a_read(more: dict[int, object]) -> None:
+    command = describe(CBOR, b"\x02" + cbor.encode({**ASSERTION, **more}))
+    assert (command.name, command.read) == ("getAssertion", False)
+
+
+def test_a_cut_assertion_does_not_count_as_a_read() -> None:
+    assert not describe(CBOR, b"\x02" + cbor.encode({**ASSERTION, 5: {"up": False}})[:-1]).read
 
 
 @given(st.integers(0, 255), st.binary(max_size=40))

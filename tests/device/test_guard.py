@@ -341,3 +341,33 @@ def test_closing_a_pulled_key_is_no_error() -> None:
             raise OSError(19, "No such device")
 
     guarded(Pulled(lambda *_: b"\0")).close()
+
+
+def test_the_device_behind_learns_the_new_name_where_it_names_the_key_itself() -> None:
+    class Named(Key):
+        label = "usb:x"
+
+    key = Named(lambda *_: b"\0")
+    guard = guarded(key)
+    guard.label = "blue"
+    assert (guard.label, key.label) == ("blue", "blue")
+    nameless = Key(lambda *_: b"\0")
+    guarded(nameless).label = "blue"
+    assert not hasattr(nameless, "label")
+
+
+def test_asking_for_a_touch_again_and_again_ends_with_the_touch() -> None:
+    touches: list[Any] = []
+    answers = iter([b"no", b"no", b"yes"])
+    guard = guarded(Key(lambda *_: next(answers)), touch_s=20.0, on_touch=lambda *touch: touches.append(touch))
+    assert guard.call_until_touched(0x03, b"\0\1\0\0", lambda answer: answer == b"no") == b"yes"
+    assert touches == [("blue", 20.0)]
+
+
+def test_asking_for_a_touch_again_and_again_can_be_interrupted() -> None:
+    def told(*_: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    guard = guarded(Key(lambda *_: b"no"), touch_s=20.0, on_touch=told)
+    with pytest.raises(KeyboardInterrupt):
+        guard.call_until_touched(0x03, b"\0\1\0\0", lambda _: True)

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from keyctl.core import public_keys
+from keyctl.core.inventory import OWN_RP_ID
 from keyctl.device.commands import describe
 from keyctl.device.discover import Found
 from keyctl.device.guard import GuardedDevice
@@ -87,6 +89,26 @@ def test_a_damaged_answer_gives_a_result_or_an_error_of_ours(
         # getInfo itself was damaged.
         assert position == 1
     assert sum("Token" in name for name in device.sent) <= 1
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(position=st.integers(2, 14), how=damage)
+def test_a_damaged_answer_makes_no_credential_that_does_not_answer(
+    full_key: Bench, position: int, how: tuple[str, int, int]
+) -> None:
+    full_key.set("quirk=legacy-token")
+    device = Damaged(full_key, position, how)
+    guard = GuardedDevice(device, "blue", touch_s=0, lock_s=0, on_touch=lambda *_: None)
+    with Session(Found(transport=Transport.USB, path="x"), guard) as opened:
+        opened.use_pin(PIN)
+        made = ours(lambda: opened.enrol([bytes(64)]))
+        ids = [bytes(64), *([made.credential_id] if made else [])]
+        for verified in (False, True):
+            found = ours(lambda verified=verified: opened.all_answering(OWN_RP_ID, ids, verified=verified))
+            assert {assertion.credential_id for assertion in found or ()} <= set(ids)
+    with full_key.open() as opened:
+        found = opened.answering(OWN_RP_ID, ids)
+        assert made is None or public_keys.verifies(made.public_key, found.signed, found.signature)
 
 
 def ours(call: Callable[[], Any]) -> Any:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from fido2.ctap2 import ClientPin, Ctap2
 
+from keyctl.core import public_keys
+from keyctl.core.inventory import OWN_RP_ID
 from keyctl.device import choose, session, virtual_keys
 from keyctl.device.discover import Discovery, Found, discover
 from keyctl.errors import KeyChoiceError, KeyctlError, StoreError
@@ -268,3 +272,23 @@ def in_reader(card: Any, slot: Any) -> Any:
         stop.set()
         thread.join()
         slot.wait(card=False)
+
+
+@pytest.mark.parametrize("profile", ["full", "fido2.0", "u2f"])
+def test_a_card_is_enrolled_and_known_again(attached, home, profile):
+    card = attached("blue", profile=profile)
+    with open_key(home, card.reader) as opened:
+        made = opened.enrol([bytes(64)])
+    card.set("touch=never")
+    with open_key(home, card.reader) as opened:
+        if made.u2f:
+            assert opened.claimed(OWN_RP_ID, [bytes(64), made.credential_id]) == made.credential_id
+            card.set("touch=now")
+            found = opened.touched(OWN_RP_ID, made.credential_id)
+        else:
+            found = opened.answering(OWN_RP_ID, [*(os.urandom(64) for _ in range(20)), made.credential_id])
+        assert public_keys.verifies(made.public_key, found.signed, found.signature)
+        opened.identify(replace(opened.key, name="blue"))
+        card.pull()
+        error = failing(opened.claimed if made.u2f else opened.answering, OWN_RP_ID, [made.credential_id])
+        assert (error.code, error.key, error.message) == ("key_removed", "blue", "blue was removed")

@@ -27,6 +27,16 @@ def decode_map(content: bytes) -> dict[Any, Any]:
     return value
 
 
+def decode_first(content: bytes) -> tuple[Any, bytes]:
+    """The item that *content* begins with, read as :func:`decode_map` does, and what follows it.
+
+    Raises:
+        ValueError: There is none, or it is cut, nested too deeply, or has a key twice.
+    """
+    value, end = _item(content, 0, _MAX_DEPTH)
+    return value, content[end:]
+
+
 def _item(content: bytes, at: int, depth: int) -> tuple[Any, int]:
     """The item that starts at *at*, and where the next one starts."""
     if at >= len(content) or depth == 0:

@@ -7,7 +7,7 @@ from fido2 import cbor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyctl.device.decoding import decode_map
+from keyctl.core.decoding import decode_map
 
 KEYS = st.integers(-(2**64), 2**64 - 1) | st.text(max_size=8) | st.binary(max_size=8)
 VALUES = st.recursive(
