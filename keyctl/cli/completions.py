@@ -1,0 +1,51 @@
+"""What a shell offers after the tabulator: names from the inventory, never a device."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from keyctl.core.text import visible
+from keyctl.errors import KeyctlError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    import click
+    from click.shell_completion import CompletionItem
+
+#: Shells other than zsh put what they complete into the line as it is.
+_OBEYED = frozenset("\t\n\\\"'`$&;|<>()[]{}*?!#")
+
+
+def known_names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The names of known keys that begin with *incomplete*."""
+    from keyctl.operations import services
+
+    return _offered(context, services.key_names, incomplete)
+
+
+def service_names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The names of services that begin with *incomplete*."""
+    from keyctl.operations import services
+
+    return _offered(context, services.service_names, incomplete)
+
+
+def _offered(context: click.Context, names: Callable[[Path], Iterable[str]], incomplete: str) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem
+
+    from keyctl.cli import app
+    from keyctl.cli.options import settings_of
+
+    try:
+        home, _ = app.folders_of(settings_of(context))
+        found = names(home)
+    except (KeyctlError, OSError, ValueError):
+        # While a line is being typed there is no place for an error; running it will tell.
+        return []
+    return [
+        CompletionItem(name)
+        for name in found
+        if name.startswith(incomplete) and visible(name) == name and not _OBEYED & set(name)
+    ]

@@ -1,0 +1,50 @@
+"""What a key may be called: nearly everything, as long as it cannot be taken for something else."""
+
+from __future__ import annotations
+
+from keyctl.core.text import visible
+from keyctl.errors import UsageError
+
+#: Characters; longer ones are mistakes.
+MAX_LENGTH = 1000
+#: As many characters of a bad name are repeated.
+_SHOWN = 40
+#: Options, and what selects a key by where it is connected.
+_RESERVED = ("-", "usb:", "nfc:", "virtual:")
+
+
+def checked(name: str) -> str:
+    """*name* in composed characters (NFC), the form in which names are kept and compared.
+
+    Raises:
+        UsageError: No key can have it (``name_invalid``).
+    """
+    if reason := fault(name):
+        raise UsageError(
+            "name_invalid",
+            f"no key can be called {visible(name[:_SHOWN]).strip() or 'that'}: the name {reason}",
+            "choose another name, for instance blue-5c",
+        )
+    return composed(name)
+
+
+def fault(name: str) -> str | None:
+    """Why no key can be called *name*, in words that follow the name in a sentence; None: it can."""
+    if not name or name.isspace():
+        return "is empty"
+    if len(name) > MAX_LENGTH:
+        return f"has more than {MAX_LENGTH} characters"
+    if prefix := next((prefix for prefix in _RESERVED if name.startswith(prefix)), None):
+        return f"begins with {prefix}"
+    if not name.isascii() and any("\ud800" <= character <= "\udfff" for character in name):
+        return "is not Unicode"
+    return None
+
+
+def composed(text: str) -> str:
+    """*text* in the form in which names are compared: composed characters (NFC), as keyboards differ in that."""
+    if text.isascii():
+        return text
+    import unicodedata
+
+    return unicodedata.normalize("NFC", text)

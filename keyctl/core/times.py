@@ -1,0 +1,40 @@
+"""Times as the inventory holds them: RFC 3339 in UTC with whole seconds, so that they sort as they are."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from functools import lru_cache
+
+_LENGTH = len("2026-01-31T08:00:00Z")
+_DAY_S = 86400.0
+
+
+def now() -> str:
+    """The time of the computer's clock, for instance ``2026-01-31T08:00:00Z``."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+@lru_cache(maxsize=4096)
+def parse(text: str) -> datetime:
+    """The moment that *text* means, in UTC.
+
+    Raises:
+        ValueError: It is not written exactly so, or there is no such moment.
+    """
+    # What Python takes for ISO 8601 is wider: dates alone, fractions, other offsets, other digits.
+    if len(text) != _LENGTH or not text.isascii() or text[10] != "T" or text[19] != "Z":
+        raise ValueError("no time")
+    moment = datetime.fromisoformat(text)
+    if moment.strftime("%Y-%m-%dT%H:%M:%SZ") != text:
+        raise ValueError("no time")
+    return moment
+
+
+def days_between(earlier: str, later: str) -> float:
+    """Days, with their fraction, from *earlier* to *later*; negative when it is the other way round.
+
+    Raises:
+        ValueError: One of them is no time.
+    """
+    return (parse(later) - parse(earlier)).total_seconds() / _DAY_S
