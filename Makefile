@@ -4,9 +4,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Card readers, the guest with a kernel that has USB, and what the tests compare with there.
+# Card readers, the guest with a kernel that has USB, what the tests compare with there, and encrypted disks.
 PACKAGES := pcscd vsmartcard-vpcd libpcsclite-dev swig gcc pkg-config python3-dev groff-base \
-  qemu-system-x86 fido2-tools openssh-client pamu2fcfg
+  qemu-system-x86 fido2-tools openssh-client pamu2fcfg cryptsetup-bin
 
 GUEST_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/keyctl-guest
 

@@ -78,6 +78,7 @@ CODES: Mapping[str, tuple[Exit, str]] = {
     "store_locked": (Exit.STORE, "another keyctl holds the lock"),
     "store_unwritable": (Exit.STORE, "a file under the home folder cannot be written"),
     "recognition_changed": (Exit.STORE, "the inventory's public key of a key is not the one first seen here"),
+    "local_unreadable": (Exit.STORE, "a file of this computer that names credentials cannot be read or understood"),
     "unsupported": (Exit.UNSUPPORTED, "this key cannot do that"),
     "key_full": (Exit.UNSUPPORTED, "the key has no room left"),
     "reset_not_now": (Exit.UNSUPPORTED, "the key resets only shortly after it was plugged in"),

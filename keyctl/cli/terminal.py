@@ -109,14 +109,37 @@ class Person:
             say("the two are not the same; nothing was sent to the key")
         raise PinError("pin_policy", "the new PIN was not typed twice alike", "start again", key=request.key)
 
-    def check_confirmable(self) -> None:
-        """Refuse where neither a person nor an option can confirm."""
-        if not (self._terminal or self._yes or self._confirm is not None):
-            option = "--confirm TEXT with the name of the key" if self._yes is None else "--yes"
+    def passphrase(self, file: str) -> str | None:
+        """Ask for it at the terminal and nowhere else; nothing typed leaves the file locked."""
+        if not self._terminal:
+            return None
+        try:
+            return _typed(f"Passphrase for {file} (nothing: leave it locked): ") or None
+        except EOFError:
+            return None
+        except UnicodeDecodeError:
+            say("what was typed is not in the character set of the terminal; see `locale`")
+            return None
+
+    def check_confirmable(self, typed: str | None = None) -> None:
+        """Refuse where neither a person nor an option can confirm; *typed* wants more than ``--yes``."""
+        if not (self._terminal or self._confirm is not None or (self._yes and typed is None)):
+            option = f"--confirm '{typed}'" if typed is not None else "--yes"
+            if typed is None and self._yes is None:
+                option = "--confirm TEXT with the name of the key"
             raise UsageError(
                 "confirm_required",
                 "this wants a confirmation, and there is no terminal to ask on",
                 f"give {option}, or --dry-run to see what would happen",
+            )
+
+    def check_pins_for(self, keys: int) -> None:
+        """Refuse several keys where PINs come as lines that do not say whose they are."""
+        if keys > 1 and self._pin_source is not None and not self._pin_source.by_key:
+            raise UsageError(
+                "usage",
+                f"{keys} keys want their PIN, and lines from stdin or a file do not say whose they are",
+                "choose one key with -k, or give --pin-command CMD, which sees KEYCTL_KEY",
             )
 
     def confirm(self, question: str) -> None:
@@ -129,7 +152,7 @@ class Person:
 
     def confirm_by_typing(self, warning: str, text: str) -> None:
         """Have the name of what is destroyed typed back."""
-        self.check_confirmable()
+        self.check_confirmable(text)
         if self._confirm is not None:
             if self._confirm != text:
                 raise DeclinedError(
@@ -175,29 +198,35 @@ def _tty() -> Iterator[tuple[TextIO, TextIO]]:
 
 
 def _hidden(prompt: str, request: PinRequest) -> str:
-    """What is typed while the terminal shows nothing; its echo is restored however this ends."""
-    import getpass
-
+    """The PIN that is typed while the terminal shows nothing."""
     try:
-        typed = getpass.getpass(visible(prompt))
-    except (EOFError, KeyboardInterrupt, UnicodeDecodeError) as error:
-        # The prompt is still at the end of its line.
-        say("")
-        if isinstance(error, EOFError):
-            raise _declined() from error
-        if isinstance(error, UnicodeDecodeError):
-            raise PinError(
-                "pin_policy",
-                "what was typed is not in the character set of the terminal",
-                "nothing was sent to the key; see `locale`",
-                key=request.key,
-            ) from error
-        raise
+        typed = _typed(prompt)
+    except EOFError as error:
+        raise _declined() from error
+    except UnicodeDecodeError as error:
+        raise PinError(
+            "pin_policy",
+            "what was typed is not in the character set of the terminal",
+            "nothing was sent to the key; see `locale`",
+            key=request.key,
+        ) from error
     if not typed:
         raise PinError(
             "pin_required", f"no PIN was typed for {request.key}", "nothing was sent to the key", key=request.key
         )
     return typed
+
+
+def _typed(prompt: str) -> str:
+    """What is typed while the terminal shows nothing; its echo is restored however this ends."""
+    import getpass
+
+    try:
+        return getpass.getpass(visible(prompt))
+    except (EOFError, KeyboardInterrupt, UnicodeDecodeError):
+        # The prompt is still at the end of its line.
+        say("")
+        raise
 
 
 def _declined() -> DeclinedError:

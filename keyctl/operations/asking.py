@@ -47,11 +47,24 @@ class Asker(Protocol):
             PinError: There is none (``pin_required``).
         """
 
-    def check_confirmable(self) -> None:
+    def passphrase(self, file: str) -> str | None:
+        """The passphrase of a key file, as it was typed; None: nobody is there, or it is to be left locked."""
+
+    def check_confirmable(self, typed: str | None = None) -> None:
         """Refuse before anything else is asked where nobody can confirm.
+
+        Args:
+            typed: The text that will have to be typed back; None: a yes will do.
 
         Raises:
             UsageError: Neither a person nor an option does (``confirm_required``).
+        """
+
+    def check_pins_for(self, keys: int) -> None:
+        """Refuse before anything is asked where PINs cannot come for so many keys.
+
+        Raises:
+            UsageError: They come from stdin or a file, which say not whose they are.
         """
 
     def confirm(self, question: str) -> None:
@@ -88,5 +101,7 @@ class Circumstances:
     #: Seconds to wait for a key that is to be taken out and put back.
     turn_s: float
     asker: Asker
+    #: ``--try-pin-again``: a PIN may be spent unattended although the last one was wrong.
+    try_pin_again: bool = False
     #: Takes a line per CTAP command, for ``--verbose``.
     trace: Callable[[str], None] | None = None

@@ -26,6 +26,7 @@ class Person:
     """Answers as planned and remembers what was asked and told."""
 
     pins: list[str] = field(default_factory=list)
+    passphrases: list[str | None] = field(default_factory=list)
     agrees: bool = True
     attended: bool = True
     can_choose: bool = True
@@ -38,6 +39,10 @@ class Person:
     def pin(self, request: PinRequest) -> str:
         self.requests.append(request)
         return self.pins.pop(0)
+
+    def passphrase(self, file: str) -> str | None:
+        self.asked.append(file)
+        return self.passphrases.pop(0)
 
     def check_confirmable(self) -> None:
         self.asked.append("confirmable")
