@@ -11,6 +11,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from keyctl.core.text import visible
 from keyctl.errors import Details, StoreError
 
 if TYPE_CHECKING:
@@ -22,8 +23,12 @@ MAX_FILE_BYTES = 16 * 1024 * 1024
 _LOCK_POLL_S = 0.02
 
 
-def make_private_folder(folder: Path) -> None:
+def make_private_folder(folder: Path, *, durable: bool = False) -> None:
     """Create *folder* and what is missing above it, 0700.
+
+    Args:
+        folder: Where files are to be written.
+        durable: Whether a new folder has to survive a power cut, as a file written durably into it has to.
 
     Raises:
         StoreError: It cannot be created, or something else is in its place.
@@ -31,13 +36,16 @@ def make_private_folder(folder: Path) -> None:
     # Path.mkdir would give what is missing above it the permissions of the umask.
     missing = [folder, *folder.parents]
     try:
-        for path in reversed(missing[: next(i for i, path in enumerate(missing) if path.exists()) or 1]):
+        new = missing[: next(i for i, path in enumerate(missing) if path.exists())]
+        for path in reversed(new or missing[:1]):
             path.mkdir(mode=0o700, exist_ok=True)
+        for path in new if durable else ():
+            _sync_folder(path.parent)
     except OSError as error:
         raise _unwritable(folder, error) from error
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path | str) -> dict[str, Any]:
     """The JSON object in the regular file *path*.
 
     Raises:
@@ -75,9 +83,12 @@ def write_json(path: Path, value: dict[str, Any], *, durable: bool = True) -> No
         durable: Whether it has to survive a power cut; False saves two waits for the disk.
 
     Raises:
-        StoreError: It cannot be written; the old content is still there.
+        StoreError: It cannot be written, or is larger than what is read; the old content is still there.
     """
     content = (json.dumps(value, indent=2, sort_keys=True) + "\n").encode()
+    if len(content) > MAX_FILE_BYTES:
+        # It could not be read again.
+        raise _unwritable(path, OSError(errno.EFBIG, "File too large"))
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), 0o600)
@@ -95,14 +106,20 @@ def write_json(path: Path, value: dict[str, Any], *, durable: bool = True) -> No
         raise _unwritable(path, error) from error
 
 
-def remove(path: Path) -> None:
+def remove(path: Path, *, durable: bool = False) -> None:
     """Delete *path*; it is no error when it is gone already.
+
+    Args:
+        path: The file.
+        durable: Whether it has to stay deleted after a power cut.
 
     Raises:
         StoreError: It cannot be deleted.
     """
     try:
         path.unlink(missing_ok=True)
+        if durable and path.parent.is_dir():
+            _sync_folder(path.parent)
     except OSError as error:
         raise _unwritable(path, error) from error
 
@@ -136,12 +153,12 @@ def lock(path: Path, wait_s: float = 0.0) -> Iterator[None]:
         os.close(descriptor)
 
 
-def unreadable(path: Path, reason: str) -> StoreError:
-    """The error for a file that cannot be used as it is."""
+def unreadable(path: Path | str, reason: str, hint: str | None = None) -> StoreError:
+    """The error for a file that cannot be used as it is; *hint* where the usual advice does not fit."""
     return StoreError(
         "store_unreadable",
-        f"{path} {reason}",
-        "restore it from a backup, or move it away; keyctl never overwrites what it cannot read",
+        f"{visible(str(path))} {reason}",
+        hint or "restore it from a backup, or move it away; keyctl never overwrites what it cannot read",
         details=Details(file=str(path)),
     )
 
@@ -150,7 +167,7 @@ def _unwritable(path: Path, error: OSError) -> StoreError:
     reason = (error.strerror or str(error)).lower()
     return StoreError(
         "store_unwritable",
-        f"cannot write {path}: {reason}",
+        f"cannot write {visible(str(path))}: {reason}",
         "look at the permissions and the free space there, or give another folder with --home",
         details=Details(file=str(path)),
     )

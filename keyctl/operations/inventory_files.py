@@ -1,0 +1,171 @@
+"""The inventory as a file: writing it for another computer, taking one in, and telling where it lies."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from keyctl.core import merging, times
+from keyctl.core.text import visible
+from keyctl.errors import Details, StoreError, UsageError
+from keyctl.store import exchange, files
+from keyctl.store import inventory as store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from keyctl.core.merged_records import Conflict
+    from keyctl.core.merging import Change, Offered
+    from keyctl.operations.asking import Circumstances
+
+#: Larger files are not imported.
+MAX_FILE_BYTES = files.MAX_FILE_BYTES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """The inventory as one document."""
+
+    #: None: it went, or in a dry run would go, to a file.
+    content: str | None
+    file: str | None
+    #: How many are in it.
+    keys: int
+    services: int
+    #: Whether a file was written.
+    changed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Import:
+    """What taking a document in changed; in a dry run, what it would."""
+
+    added: tuple[Change, ...]
+    changed: tuple[Change, ...]
+    #: How many of its records said nothing new.
+    unchanged: int
+    conflicts: tuple[Conflict, ...]
+    dry_run: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where the files are."""
+
+    home: str
+    state: str
+    #: The files that make up the inventory.
+    files: tuple[str, ...]
+
+
+def export(
+    circumstances: Circumstances, file: Path | None, *, with_owner: bool, with_location: bool, dry_run: bool
+) -> Export:
+    """Make one document of the inventory; into *file*, which is replaced in one step, after a question.
+
+    Args:
+        circumstances: Where the inventory is, and whom to ask.
+        file: Where to write; None: into the result.
+        with_owner: Whether it tells whose the keys are.
+        with_location: Whether it tells where they lie.
+        dry_run: Write no file.
+
+    Raises:
+        StoreError: The inventory is not whole, or the file cannot be written.
+        UsageError: Something that is no plain file is in its place, or the file exists and nobody can be asked.
+        DeclinedError: The file exists and is to stay.
+    """
+    inventory = store.read(circumstances.home)
+    inventory.require_whole()
+    wanted = {"owner": with_owner, "location": with_location}
+    left_out = [name for name in exchange.PRIVATE_FIELDS if not wanted[name]]
+    document = exchange.document(inventory, left_out=left_out, exported_at=times.now())
+    if file is not None:
+        _write(circumstances, file, document, dry_run=dry_run)
+    return Export(
+        content=json.dumps(document, indent=2, sort_keys=True) if file is None else None,
+        file=None if file is None else str(file),
+        keys=len(inventory.keys),
+        services=len(inventory.services),
+        changed=file is not None and not dry_run,
+    )
+
+
+def import_content(circumstances: Circumstances, content: bytes, source: str, *, dry_run: bool) -> Import:
+    """Take in what another computer's inventory says; of two words on one thing the newer one counts.
+
+    Nothing is written unless all of it can be understood.
+
+    Args:
+        circumstances: Where the inventory is.
+        content: The whole document, or its first :data:`MAX_FILE_BYTES` and one more.
+        source: What messages call it.
+        dry_run: Change nothing.
+
+    Raises:
+        UsageError: It cannot be understood (``import_unreadable``).
+        StoreError: A newer keyctl wrote it (``store_newer``), or the inventory here cannot be read or written.
+    """
+    offered = _offered(content, source)
+    if dry_run:
+        inventory = store.read(circumstances.home)
+        inventory.require_whole()
+        merge = merging.merge(inventory, offered, now=times.now())
+    else:
+        with store.changing(circumstances.home, circumstances.waits.lock_s) as changes:
+            merge = merging.merge(changes.inventory, offered, now=times.now())
+            for key in merge.keys:
+                changes.put_key(key)
+            for service in merge.services:
+                changes.put_service(service)
+    return Import(
+        added=merge.added,
+        changed=merge.changed,
+        unchanged=merge.unchanged,
+        conflicts=merge.conflicts,
+        dry_run=dry_run,
+    )
+
+
+def places(circumstances: Circumstances) -> Places:
+    """Where the inventory and this computer's own state are, whether or not there is something yet."""
+    home = circumstances.home.absolute()
+    return Places(
+        home=str(home),
+        state=str(circumstances.state.absolute()),
+        files=tuple(str(home / name) for name in store.record_files(home)),
+    )
+
+
+def _offered(content: bytes, source: str) -> Offered:
+    try:
+        return exchange.offered_from(content, source)
+    except StoreError as error:
+        if error.code != "store_unreadable":
+            raise
+        hint = "give a file that `keyctl inventory export` wrote; nothing was changed"
+        raise UsageError("import_unreadable", error.message, hint, details=error.details) from error
+
+
+def _write(circumstances: Circumstances, file: Path, document: dict[str, object], *, dry_run: bool) -> None:
+    # A link means the file that it leads to; the write would replace the link.
+    target = file.resolve()
+    if target.exists():
+        if not target.is_file():
+            raise UsageError(
+                "usage",
+                f"{visible(str(file))} is no plain file",
+                "give the name of a new file, or none for stdout",
+                details=Details(file=str(file)),
+            )
+        if not dry_run:
+            circumstances.asker.confirm(f"Replace {visible(str(file))}?")
+    if dry_run:
+        return
+    try:
+        files.write_json(target, document)
+    except StoreError as error:
+        raise StoreError(
+            error.code, error.message, "give a file in a folder that you can write to", details=error.details
+        ) from error

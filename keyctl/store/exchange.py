@@ -1,0 +1,83 @@
+"""The inventory as one document that another computer takes in."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from keyctl.core.merging import Offered
+from keyctl.store import migrations, records
+from keyctl.store.files import MAX_FILE_BYTES, unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from keyctl.core.inventory import Inventory
+
+_SCHEMA_NAME, _SCHEMA_NUMBER = "keyctl-inventory", 1
+#: What tells where people and keys are: kept back unless it is asked for.
+PRIVATE_FIELDS = ("owner", "location")
+
+
+def document(inventory: Inventory, *, left_out: Collection[str], exported_at: str) -> dict[str, Any]:
+    """Everything in *inventory* but the fields *left_out* of :data:`PRIVATE_FIELDS`."""
+    keys = [records.key_to(key) for key in inventory.keys]
+    for key in keys:
+        for name in left_out:
+            key.pop(name)
+        key["changed"] = {name: at for name, at in key["changed"].items() if name not in left_out}
+    return {
+        "schema": f"{_SCHEMA_NAME}/{_SCHEMA_NUMBER}",
+        "exported_at": exported_at,
+        "keys": keys,
+        "services": [records.service_to(service) for service in inventory.services],
+    }
+
+
+def offered_from(content: bytes, source: str) -> Offered:
+    """What a document says.
+
+    Args:
+        content: The whole of it, or its first :data:`MAX_FILE_BYTES` and one more.
+        source: What messages call it.
+
+    Raises:
+        StoreError: A newer keyctl wrote it, or it is none, or something in it is not what it has to be.
+    """
+    if len(content) > MAX_FILE_BYTES:
+        raise unreadable(source, "is too large for an inventory")
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise unreadable(source, "is not JSON") from error
+    name, _, number = str(value.get("schema") if isinstance(value, dict) else None).partition("/")
+    if name != _SCHEMA_NAME or not (number.isascii() and number.isdecimal()) or number.startswith("0"):
+        raise unreadable(source, "is no exported inventory")
+    # Compared as texts: a number of thousands of digits is no number to Python.
+    if number != str(_SCHEMA_NUMBER):
+        raise migrations.newer(source)
+    keys = _records(value, "keys", source)
+    return Offered(
+        keys=tuple(_read(keys, records.key_from, source, optional=PRIVATE_FIELDS)),
+        services=tuple(_read(_records(value, "services", source), records.service_from, source)),
+        left_out={key["id"]: [name for name in PRIVATE_FIELDS if name not in key] for key in keys},
+    )
+
+
+def _records(value: dict[str, Any], name: str, source: str) -> list[dict[str, Any]]:
+    some = value.get(name)
+    if not isinstance(some, list) or not all(isinstance(item, dict) for item in some):
+        raise unreadable(source, f"is damaged: {name} is no list of records")
+    return some
+
+
+def _read(
+    values: list[dict[str, Any]], decode: Callable[..., Any], source: str, **options: Collection[str]
+) -> list[Any]:
+    found: dict[str, Any] = {}
+    for value in values:
+        record = decode(value, source, **options)
+        if record.id in found:
+            raise unreadable(source, f"is damaged: the record {record.id} is in it twice")
+        found[record.id] = record
+    return list(found.values())

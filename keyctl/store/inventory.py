@@ -1,0 +1,264 @@
+"""The inventory's folder: one file per key and per service, read as a whole, changed one file at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from keyctl.core.inventory import Inventory, KnownKey, Service
+from keyctl.core.text import visible
+from keyctl.errors import StoreError
+from keyctl.store import files, records
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+KEYS_FOLDER, SERVICES_FOLDER = "keys", "services"
+#: Seconds; another keyctl holds the lock for as long as it takes to write a few files.
+_SHORT_WAIT_S = 2.0
+_RECORD_PATTERN = re.compile(r"([0-9a-f]{16})\.json")
+#: What looks like a record's file with something added, as every program that syncs folders does in its own way:
+#: ``.sync-conflict-20260131-080000-ABCDEFG.json``, `` (conflicted copy 2026-01-31).json``, `` (1).json``.
+_COPY_PATTERN = re.compile(r"([0-9a-f]{16}).+", re.DOTALL)
+_LEFTOVER_PATTERN = re.compile(r"\.[0-9a-f]{16}\.json\.[0-9]+\.tmp")
+#: Beside names that begin with a dot, what Syncthing writes to on Windows while it fetches a file.
+_IGNORED = (".", "~syncthing~")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Folder:
+    """What lies in one of the folders."""
+
+    #: Id and file.
+    records: tuple[tuple[str, str], ...] = ()
+    #: Our own temporary files, of a process that was killed.
+    leftovers: tuple[str, ...] = ()
+    problems: tuple[StoreError, ...] = ()
+
+
+class Changes:
+    """The inventory while this process alone may change it; :func:`changing` makes one."""
+
+    def __init__(self, home: Path, inventory: Inventory) -> None:
+        """Start with what was read after the lock was taken."""
+        self._home = home
+        self._keys = {key.id: key for key in inventory.keys}
+        self._services = {service.id: service for service in inventory.services}
+        self._inventory: Inventory | None = inventory
+
+    @property
+    def inventory(self) -> Inventory:
+        """Everything as it is after the changes so far."""
+        # Put together when it is asked for: many services may be written one after the other.
+        if self._inventory is None:
+            self._inventory = _in_order(self._keys.values(), self._services.values())
+        return self._inventory
+
+    def put_key(self, key: KnownKey) -> None:
+        """Write *key*, new or known; nothing is written when nothing is different.
+
+        Raises:
+            StoreError: It cannot be written; the old file is still there.
+        """
+        content = records.key_to(key)
+        path = self._path(KEYS_FOLDER, key.id)
+        # What is kept is what would be read.
+        kept = records.key_from(content, str(path))
+        if self._keys.get(key.id) != kept:
+            self._write(path, content)
+        self._keys[key.id] = kept
+        self._inventory = None
+
+    def remove_key(self, key_id: str) -> None:
+        """Delete a key's file; what services say of the key stays.
+
+        Raises:
+            StoreError: It cannot be deleted.
+        """
+        files.remove(self._path(KEYS_FOLDER, key_id), durable=True)
+        self._keys.pop(key_id, None)
+        self._inventory = None
+
+    def put_service(self, service: Service) -> None:
+        """Write *service*, as :meth:`put_key`.
+
+        Raises:
+            StoreError: It cannot be written; the old file is still there.
+        """
+        content = records.service_to(service)
+        path = self._path(SERVICES_FOLDER, service.id)
+        kept = records.service_from(content, str(path))
+        if self._services.get(service.id) != kept:
+            self._write(path, content)
+        self._services[service.id] = kept
+        self._inventory = None
+
+    def remove_service(self, service_id: str) -> None:
+        """Delete a service's file.
+
+        Raises:
+            StoreError: It cannot be deleted.
+        """
+        files.remove(self._path(SERVICES_FOLDER, service_id), durable=True)
+        self._services.pop(service_id, None)
+        self._inventory = None
+
+    def _path(self, folder: str, record_id: str) -> Path:
+        if not records.ID_PATTERN.fullmatch(record_id):
+            raise ValueError(f"{record_id!r} is no id")
+        return self._home / folder / f"{record_id}.json"
+
+    def _write(self, path: Path, content: dict[str, Any]) -> None:
+        files.make_private_folder(path.parent, durable=True)
+        files.write_json(path, content)
+
+
+def new_id() -> str:
+    """16 hex digits, random."""
+    return secrets.token_hex(8)
+
+
+def read(home: Path) -> Inventory:
+    """All keys and services that can be read; what cannot is in the problems. Nothing is written.
+
+    A folder that does not exist is an empty inventory.
+    """
+    return _read(home)[0]
+
+
+@contextlib.contextmanager
+def changing(home: Path, wait_s: float) -> Iterator[Changes]:
+    """Keep other processes from changing the inventory, and change it.
+
+    Args:
+        home: The inventory's folder, made where it is missing.
+        wait_s: Seconds to wait for another process; at least 2.
+
+    Raises:
+        StoreError: It is not whole, its folder cannot be written, or another process holds it (``store_locked``).
+    """
+    files.make_private_folder(home, durable=True)
+    with files.lock(home / ".lock", max(wait_s, _SHORT_WAIT_S)):
+        inventory, leftovers = _read(home)
+        inventory.require_whole()
+        for path in leftovers:
+            # Nobody else writes now, so whoever began it is dead.
+            files.remove(home / path)
+        yield Changes(home, inventory)
+
+
+def record_files(home: Path) -> tuple[str, ...]:
+    """The files that make up the inventory, relative to *home*, in order; nothing is said of what is in them."""
+    return tuple(
+        os.path.join(name, f"{record_id}.json")  # noqa: PTH118  # a text, not a path
+        for name in (KEYS_FOLDER, SERVICES_FOLDER)
+        for record_id, _ in sorted(_look_into(home, name).records)
+    )
+
+
+def _read(home: Path) -> tuple[Inventory, tuple[str, ...]]:
+    """The inventory, and the leftovers to be removed."""
+    keys, services = _look_into(home, KEYS_FOLDER), _look_into(home, SERVICES_FOLDER)
+    problems = [*keys.problems, *services.problems]
+    read_keys: list[KnownKey] = _records(keys, records.key_from, problems)
+    read_services: list[Service] = _records(services, records.service_from, problems)
+    problems += _name_clashes(read_keys, dict(keys.records))
+    whole = _in_order(read_keys, read_services, tuple(problems))
+    return whole, (*keys.leftovers, *services.leftovers)
+
+
+def _records(folder: _Folder, decode: Callable[[dict[str, Any], str], Any], problems: list[StoreError]) -> list[Any]:
+    """What is in the files of *folder*; what is wrong with the others is added to *problems*."""
+    found = []
+    for record_id, path in folder.records:
+        try:
+            record = decode(files.read_json(path), path)
+            if record.id != record_id:
+                raise files.unreadable(
+                    path,
+                    f"holds the record {record.id}, which is not the file's name",
+                    f"rename it to {record.id}.json if there is no such file, else move it away",
+                )
+        except FileNotFoundError:
+            # Removed by another process since the folder was looked into.
+            continue
+        except StoreError as problem:
+            problems.append(problem)
+        else:
+            found.append(record)
+    return found
+
+
+def _look_into(home: Path, name: str) -> _Folder:
+    """Sort what lies in one folder; nothing is opened."""
+    folder = str(home / name)
+    found: list[tuple[str, str]] = []
+    leftovers, problems = [], []
+    try:
+        # As with files: a link in a synced folder must not lead elsewhere.
+        if stat.S_ISLNK(os.lstat(folder).st_mode):
+            return _Folder(problems=(files.unreadable(folder, "is a symbolic link", _MOVE_AWAY),))
+        with os.scandir(folder) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                if match := _RECORD_PATTERN.fullmatch(entry.name):
+                    found.append((match[1], entry.path))
+                elif _LEFTOVER_PATTERN.fullmatch(entry.name):
+                    leftovers.append(f"{name}/{entry.name}")
+                elif not entry.name.startswith(_IGNORED):
+                    problems.append(_stranger(entry))
+    except FileNotFoundError:
+        return _Folder()
+    except OSError as error:
+        problems.append(files.unreadable(folder, (error.strerror or str(error)).lower(), "look at its permissions"))
+    return _Folder(records=tuple(found), leftovers=tuple(leftovers), problems=tuple(problems))
+
+
+_MOVE_AWAY = "move it away; keyctl follows no links in its folder"
+
+
+def _stranger(entry: os.DirEntry[str]) -> StoreError:
+    """The error for what keyctl did not put there."""
+    if entry.is_symlink():
+        return files.unreadable(entry.path, "is a symbolic link", _MOVE_AWAY)
+    copied = _COPY_PATTERN.fullmatch(entry.name)
+    if copied and entry.is_file():
+        plain = f"{copied[1]}.json"
+        return files.unreadable(
+            entry.path,
+            f"is a second version of {plain}, made when both were changed before they were synced",
+            f"compare the two, keep the newer content under the name {plain}, and delete {visible(entry.name)}",
+        )
+    return files.unreadable(entry.path, "is no file of the inventory", "move it away; keyctl did not make it")
+
+
+def _name_clashes(keys: Iterable[KnownKey], paths: dict[str, str]) -> list[StoreError]:
+    """One error for each name that two keys have: two computers may have given it before they were synced."""
+    problems = []
+    first: dict[str, KnownKey] = {}
+    for key in keys:
+        other = first.setdefault(key.name, key)
+        if other is not key:
+            problems.append(
+                files.unreadable(
+                    paths[key.id],
+                    f"and {visible(paths[other.id])} are both about a key called {visible(key.name)}",
+                    'write another "name" into one of the two files',
+                )
+            )
+    return problems
+
+
+def _in_order(
+    keys: Iterable[KnownKey], services: Iterable[Service], problems: tuple[StoreError, ...] = ()
+) -> Inventory:
+    return Inventory(
+        keys=tuple(sorted(keys, key=lambda key: (key.name.casefold(), key.name, key.id))),
+        services=tuple(sorted(services, key=lambda one: (one.name.casefold(), one.name, one.account or "", one.id))),
+        problems=problems,
+    )

@@ -1,0 +1,133 @@
+"""What concerns this computer only: when a key was last seen here, and the public keys as they were first seen.
+
+None of it is synced: whoever can write to the synced inventory could otherwise make one key pass for another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from keyctl.core import times
+from keyctl.errors import StoreError
+from keyctl.store import files
+from keyctl.store.records import ID_PATTERN
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_SCHEMA = 1
+_MEMORY_FOLDER, _PINS_FOLDER = "keys", "pins"
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyMemory:
+    """What this computer remembers of one known key; None: nothing."""
+
+    last_seen: str | None = None
+    #: Where it was, as ``--key`` takes it.
+    selector: str | None = None
+    #: The signature counter.
+    counter: int | None = None
+    #: When an unattended PIN was last wrong, until a right one came from a person.
+    pin_failed_at: str | None = None
+
+
+def read_memory(state: Path, key_id: str) -> KeyMemory:
+    """What is remembered; a damaged file is as good as none, as it is only a convenience."""
+    path = _path(state, _MEMORY_FOLDER, key_id)
+    try:
+        value = files.read_json(path)
+        memory = KeyMemory(
+            last_seen=value["last_seen"],
+            selector=value["selector"],
+            counter=value["counter"],
+            pin_failed_at=value["pin_failed_at"],
+        )
+        texts = (memory.last_seen, memory.selector, memory.pin_failed_at)
+        for moment in (memory.last_seen, memory.pin_failed_at):
+            if moment is not None:
+                times.parse(moment)
+    except (FileNotFoundError, StoreError, KeyError, TypeError, ValueError):
+        return KeyMemory()
+    is_count = memory.counter is None or (type(memory.counter) is int and memory.counter >= 0)
+    sound = value.get("schema") == _SCHEMA and is_count and all(text is None or type(text) is str for text in texts)
+    return memory if sound else KeyMemory()
+
+
+def write_memory(state: Path, key_id: str, memory: KeyMemory) -> None:
+    """Remember *memory*; a power cut may undo it.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
+    content = {
+        "schema": _SCHEMA,
+        "kind": "memory",
+        "last_seen": memory.last_seen,
+        "selector": memory.selector,
+        "counter": memory.counter,
+        "pin_failed_at": memory.pin_failed_at,
+    }
+    _write(state, _path(state, _MEMORY_FOLDER, key_id), content, durable=False)
+
+
+def read_pin(state: Path, key_id: str) -> bytes | None:
+    """The recognition public key as this computer first saw it (COSE_Key in CBOR); None: never seen.
+
+    Raises:
+        StoreError: There is a file, and it says nothing that can be understood: then nothing can be trusted.
+    """
+    path = _path(state, _PINS_FOLDER, key_id)
+    try:
+        value = files.read_json(path)
+    except FileNotFoundError:
+        return None
+    try:
+        public_key = bytes.fromhex(value["public_key"])
+    except (KeyError, TypeError, ValueError):
+        public_key = b""
+    if value.get("schema") != _SCHEMA or not public_key:
+        raise files.unreadable(
+            path,
+            "is damaged: it does not hold the public key that was first seen",
+            "restore it from a backup; if nobody meddled, move it away, and the key is trusted as it is now",
+        )
+    return public_key
+
+
+def write_pin(state: Path, key_id: str, public_key: bytes) -> None:
+    """Note *public_key* (COSE_Key in CBOR) as the one that is trusted here.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
+    content = {"schema": _SCHEMA, "kind": "pin", "public_key": public_key.hex()}
+    _write(state, _path(state, _PINS_FOLDER, key_id), content, durable=True)
+
+
+def forget(state: Path, key_id: str) -> None:
+    """Remember nothing of the key any more.
+
+    Raises:
+        StoreError: A file cannot be deleted.
+    """
+    for folder in (_MEMORY_FOLDER, _PINS_FOLDER):
+        files.remove(_path(state, folder, key_id))
+
+
+def _path(state: Path, folder: str, key_id: str) -> Path:
+    if not ID_PATTERN.fullmatch(key_id):
+        raise ValueError(f"{key_id!r} is no id")
+    return state / folder / f"{key_id}.json"
+
+
+def _write(state: Path, path: Path, content: dict[str, Any], *, durable: bool) -> None:
+    files.make_private_folder(path.parent, durable=durable)
+    ignore = state / ".gitignore"
+    if not ignore.exists():
+        # Whoever comes first writes it; where nothing can be written, the file itself will say so.
+        with contextlib.suppress(OSError), ignore.open("x", encoding="utf-8") as file:
+            file.write("*\n")
+    files.write_json(path, content, durable=durable)
