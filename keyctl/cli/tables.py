@@ -28,6 +28,31 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str | None]]) -> str:
     return _rendered(grid, rows)
 
 
+def fixed(headers: Sequence[str], rows: Iterable[Sequence[str | None]], widths: Sequence[int]) -> str:
+    """As :func:`table`, in columns of these widths, with two cells between them; what is longer is folded."""
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for header, width in zip(headers, widths, strict=True):
+        grid.add_column(Text(visible(header)), width=width, overflow="fold")
+    return _rendered(grid, rows)
+
+
+def width() -> int | None:
+    """The cells of a line on the terminal; None off one, where lines are as long as they are."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return None
+    return _console(io.StringIO()).width
+
+
+def width_of(text: str) -> int:
+    """The cells that *text* takes when it is made visible; some characters take two, some none."""
+    from rich.cells import cell_len
+
+    return cell_len(visible(text))
+
+
 def pairs(rows: Iterable[tuple[str, str | None]]) -> str:
     """A word and what belongs to it, one pair a line."""
     from rich.table import Table

@@ -19,13 +19,15 @@ def checked(name: str) -> str:
     Raises:
         UsageError: No key can have it (``name_invalid``).
     """
+    # Characters may become more by it.
+    name = composed(name)
     if reason := fault(name):
         raise UsageError(
             "name_invalid",
             f"no key can be called {visible(name[:_SHOWN]).strip() or 'that'}: the name {reason}",
             "choose another name, for instance blue-5c",
         )
-    return composed(name)
+    return name
 
 
 def fault(name: str) -> str | None:
@@ -48,3 +50,10 @@ def composed(text: str) -> str:
     import unicodedata
 
     return unicodedata.normalize("NFC", text)
+
+
+def quoted(text: str) -> str:
+    """*text* as one word of a command line that is proposed to a person."""
+    from shlex import quote
+
+    return quote(text)

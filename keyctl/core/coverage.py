@@ -1,0 +1,172 @@
+"""Which key opens which account, and which accounts are in danger: the rules, as a pure function of the inventory.
+
+Nothing here depends on the order in which keys, passkeys, registrations or services come.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from keyctl.core import times
+from keyctl.core.account_rows import NOTHING, Sheet, Status, is_strong, order_of, recovery_of
+from keyctl.core.accounts import accounts, owner_of
+from keyctl.core.holdings import Evidence
+from keyctl.core.names import composed
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from keyctl.core.account_rows import AccountRow
+    from keyctl.core.holdings import Derived
+    from keyctl.core.inventory import Inventory
+
+#: After so many days a person's word wants confirming.
+DECLARATION_DAYS = 365
+AT_RISK = frozenset({Status.UNCOVERED, Status.SINGLE_KEY, Status.WEAK_RECOVERY})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """Numbers of accounts."""
+
+    services: int
+    covered: int
+    #: Uncovered, with a single key, or with a weak recovery.
+    at_risk: int
+    no_backup_possible: int
+    #: Covered, but not without a person's word.
+    declared_only: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coverage:
+    """All accounts, the worst first."""
+
+    #: Names, in the order of the columns.
+    keys: tuple[str, ...]
+    services: tuple[AccountRow, ...]
+    summary: Summary
+    #: The key that is looked at as if it were lost; None: none is.
+    without: str | None = None
+    #: What that key opens and no other does.
+    lost: tuple[AccountRow, ...] | None = None
+    #: What a key still opens then.
+    remains: tuple[AccountRow, ...] | None = None
+    #: The key whose gaps are listed; None: none is.
+    missing_on: str | None = None
+    #: What other keys of its owner open and this one does not.
+    missing: tuple[AccountRow, ...] | None = None
+
+
+def coverage(
+    inventory: Inventory,
+    *,
+    now: str,
+    without: str | None = None,
+    owner: str | None = None,
+    derived: Sequence[Derived] = (),
+) -> Coverage:
+    """All accounts that *inventory* tells of, and how safe each is.
+
+    Args:
+        inventory: What is known.
+        now: The time, RFC 3339.
+        without: The id of a key to leave out, as if it were lost.
+        owner: Only accounts and keys of this owner; None: of all.
+        derived: Derived public keys.
+    """
+    whose = composed(owner) if owner is not None else None
+    stale_before = (times.parse(now) - timedelta(days=DECLARATION_DAYS)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    sheet = _sheet(inventory, without=without, stale_before=stale_before, owner=whose)
+    lines = [
+        (sheet.row(account), account)
+        for account in accounts(inventory, derived)
+        if whose is None or account.owner == whose
+    ]
+    lines.sort(key=lambda line: order_of(*line))
+    rows = tuple(row for row, _ in lines)
+    found = Coverage(keys=tuple(sheet.blank), services=rows, summary=_summary(rows))
+    if without is None:
+        return found
+    before = replace(sheet, without=None)
+    return replace(
+        found,
+        without=sheet.columns[without],
+        lost=tuple(row for row, account in lines if not row.opened_by and any(map(before.counts, account.holdings))),
+        remains=tuple(row for row in rows if row.opened_by),
+    )
+
+
+def missing(found: Coverage, inventory: Inventory, key_id: str) -> tuple[AccountRow, ...]:
+    """The accounts that other keys of the same owner open and this one does not, the worst first."""
+    [key] = [known for known in inventory.keys if known.id == key_id]
+    name = column_names(inventory)[key_id]
+    return tuple(
+        row
+        for row in found.services
+        if row.owner == owner_of(key) and row.opened_by and not row.keys.get(name, NOTHING).counts
+    )
+
+
+def stranded(
+    inventory: Inventory, key_id: str, credential_ids: Collection[bytes] | None = None
+) -> tuple[AccountRow, ...]:
+    """The accounts that nothing else opens: no other key that counts, and no recovery but sms or email.
+
+    A key that is marked as lost is taken as if it were at hand. A person's word for the same key saves nothing: it may
+    be about these very credentials.
+
+    Args:
+        inventory: What is known.
+        key_id: The key.
+        credential_ids: Some of what is on it; None: all that it has.
+    """
+    sheet = _sheet(inventory, without=key_id)
+    rows = []
+    for account in accounts(inventory):
+        own = [holding for holding in account.holdings if holding.key.id == key_id and sheet.works(holding)]
+        seen = [holding.credential_id for holding in own if holding.credential_id is not None]
+        going = own if credential_ids is None else [name for name in seen if name in credential_ids]
+        staying = credential_ids is not None and len(going) < len(seen)
+        saved = staying or any(map(sheet.counts, account.holdings)) or is_strong(recovery_of(account))
+        if going and not saved:
+            rows.append((replace(sheet, without=None).row(account), account))
+    return tuple(row for row, _ in sorted(rows, key=lambda line: order_of(*line)))
+
+
+def column_names(inventory: Inventory) -> dict[str, str]:
+    """Key id -> the name of its column, in the order of the columns.
+
+    That is the key's name; where two keys have the same, as two computers may have named them, with its id.
+    """
+    keys = sorted(inventory.keys, key=lambda key: (key.name.casefold(), key.name, key.id))
+    uses = Counter(key.name for key in keys)
+    return {key.id: key.name if uses[key.name] == 1 else f"{key.name} ({key.id})" for key in keys}
+
+
+def _sheet(
+    inventory: Inventory, *, without: str | None = None, stale_before: str = "", owner: str | None = None
+) -> Sheet:
+    columns = column_names(inventory)
+    owners = {key.id: owner_of(key) for key in inventory.keys}
+    return Sheet(
+        columns=columns,
+        blank={name: NOTHING for key_id, name in columns.items() if owner is None or owners[key_id] == owner},
+        physical=any(not key.virtual for key in inventory.keys),
+        without=without,
+        stale_before=stale_before,
+    )
+
+
+def _summary(rows: Sequence[AccountRow]) -> Summary:
+    counts = Counter(row.status for row in rows)
+    return Summary(
+        services=len(rows),
+        covered=counts[Status.COVERED],
+        at_risk=sum(counts[status] for status in AT_RISK),
+        no_backup_possible=counts[Status.NO_BACKUP_POSSIBLE],
+        declared_only=sum(row.status is Status.COVERED and row.evidence is Evidence.DECLARED for row in rows),
+    )
