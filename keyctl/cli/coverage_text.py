@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from keyctl.cli import tables
@@ -108,8 +109,11 @@ def notes(found: Survey, owner: str | None) -> list[str]:
         )
     if found.unread:
         said.append(f"nothing is known of {_listed(found.unread)} yet: plug it in and run `keyctl scan`")
-    hints = sorted({row.hint for row in rows if row.hint is not None})
-    said += [f"{_listed([_label(row) for row in rows if row.hint == hint])} - {hint}" for hint in hints]
+    sites = Counter((row.owner, row.rp_id) for row in rows)
+    # Which account it is matters to people only where the site has another one.
+    unclear = [row for row in rows if row.hint is not None and (row.account or sites[row.owner, row.rp_id] > 1)]
+    hints = sorted({row.hint for row in unclear if row.hint is not None})
+    said += [f"{_listed([_label(row) for row in unclear if row.hint == hint])} - {hint}" for hint in hints]
     if old := [_label(row) for row in rows if row.wants_confirming]:
         said.append(f"noted more than a year ago, look whether it still holds: {_listed(old)}")
     return said

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,8 @@ def load(name: str) -> dict[str, Any]:
 
 def aaguid_text(aaguid: bytes) -> str | None:
     """The 16 bytes as a lower-case UUID; None when all are zero, which says "not told" (U2F keys and some others)."""
-    return str(uuid.UUID(bytes=aaguid)) if any(aaguid) else None
+    digits = aaguid.hex()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])) if any(aaguid) else None
 
 
 def model_name(aaguid: bytes) -> str | None:

@@ -292,7 +292,8 @@ def test_an_empty_inventory_says_what_to_do(run, write):
 
 
 def test_what_is_not_known_is_said_beside_it(run, write):
-    write(key("blue", registration("ssh:", None)), service("Old", "old.example", on=["blue"], at=LONG_AGO))
+    held = [registration("ssh:", None), passkey("ssh:", "kim"), passkey("ssh:", "lee")]
+    write(key("blue", *held), service("Old", "old.example", on=["blue"], at=LONG_AGO))
     assert run("coverage").err.splitlines() == [
         (
             "ssh: - no record tells which account of the site this is; say it: "
@@ -300,6 +301,11 @@ def test_what_is_not_known_is_said_beside_it(run, write):
         ),
         "noted more than a year ago, look whether it still holds: Old (kim)",
     ]
+
+
+def test_nobody_is_asked_which_account_it_is_where_a_site_has_only_one(run, write):
+    write(key("blue", registration("ssh:", None)))
+    assert run("coverage").err == ""
 
 
 @pytest.mark.parametrize(
