@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from keyctl.core.inventory import OWN_RP_ID
 from keyctl.device import registration
 from keyctl.device.discover import Found
 from keyctl.device.guard import GuardedDevice
@@ -26,8 +27,8 @@ SELECT = bytes.fromhex("00a4040008a0000006472f000100")
 class Recorder(VirtualDevice):
     """A virtual key that notes what is said."""
 
-    def __init__(self, folder: Path, said: list[tuple[bytes, bytes]]) -> None:
-        super().__init__(folder, "blue")
+    def __init__(self, folder: Path, name: str, said: list[tuple[bytes, bytes]]) -> None:
+        super().__init__(folder, name)
         self.said = said
 
     def call(self, cmd: int, data: bytes = b"", *more: Any) -> bytes:
@@ -37,7 +38,7 @@ class Recorder(VirtualDevice):
 
 
 def conversation(folder: Path) -> list[tuple[bytes, bytes]]:
-    """What sessions that use everything say and hear: requests and answers."""
+    """What sessions that use everything say and hear: requests and answers, of U2F too."""
     said: list[tuple[bytes, bytes]] = []
     keys.new(folder, "blue", "full")
     with _session(folder, said) as session:
@@ -48,14 +49,22 @@ def conversation(folder: Path) -> list[tuple[bytes, bytes]]:
         session.pin_retries()
         session.use_pin(PIN)
         listing = session.list_passkeys()
+        enrolment = session.enrol([])
+        session.answering(OWN_RP_ID, [enrolment.credential_id])
+        session.all_answering(OWN_RP_ID, [enrolment.credential_id, bytes(64)], verified=True)
         session.rename_passkey(listing.passkeys[0], user_name="kimberley", display_name=None)
         session.delete_passkey(listing.passkeys[1].credential_id)
         session.reset()
+    keys.new(folder, "old", "u2f")
+    with _session(folder, said, "old") as session:
+        enrolment = session.enrol([])
+        session.claimed(OWN_RP_ID, [enrolment.credential_id])
+        session.touched(OWN_RP_ID, enrolment.credential_id)
     return said
 
 
-def _session(folder: Path, said: list[tuple[bytes, bytes]]) -> Session:
-    device = Recorder(folder, said)
+def _session(folder: Path, said: list[tuple[bytes, bytes]], name: str = "blue") -> Session:
+    device = Recorder(folder, name, said)
     guard = GuardedDevice(device, "blue", touch_s=0, lock_s=0, on_touch=lambda *_: None)
     return Session(Found(transport=Transport.USB, path="x"), guard)
 

@@ -15,12 +15,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fido2.ctap import CtapDevice, CtapError
 
+from keyctl.core import luks_tokens, openssh_keys, pam_mappings, service_files
+from keyctl.core.inventory import OWN_RP_ID
+from keyctl.core.local_files import LocalFileError
 from keyctl.device.ctaphid import HidDevice
 from keyctl.device.discover import Found
 from keyctl.device.guard import GuardedDevice
 from keyctl.device.session import Session
 from keyctl.errors import KeyctlError
 from keyctl.model import Transport
+from keyctl.store import inventory as store
 from keyctl.virtual import keys
 from keyctl.virtual.card import FidoCard
 from keyctl.virtual.device import VirtualDevice
@@ -38,6 +42,9 @@ _spec.loader.exec_module(corpus)
 SECONDS = float(os.environ.get("KEYCTL_FUZZ_SECONDS", "2"))
 INTERESTING = (0x00, 0x01, 0x17, 0x18, 0x19, 0x1A, 0x1B, 0x5F, 0x7F, 0x80, 0x9F, 0xA0, 0xBF, 0xF5, 0xF6, 0xFF)
 REPORT_BYTES = 64
+VECTORS = Path(__file__).parent.parent / "vectors"
+#: Credential ids to ask for.
+IDS = (bytes(64), bytes(range(48)))
 
 
 @pytest.fixture(scope="module")
@@ -84,14 +91,17 @@ def rounds() -> Iterator[tuple[int, random.Random]]:
 class Babbling(CtapDevice):
     """A key whose answers are mutated ones of a real conversation, in any order."""
 
-    def __init__(self, chance: random.Random, answers: list[bytes], first: bytes | None) -> None:
+    def __init__(
+        self, chance: random.Random, answers: list[bytes], first: bytes | None, capabilities: int = 0x04
+    ) -> None:
         self._chance = chance
         self._answers = answers
         self._first = first
+        self._capabilities = capabilities
 
     @property
     def capabilities(self) -> int:
-        return 0x04
+        return self._capabilities
 
     def call(self, _cmd: int, _data: bytes = b"", *_more: Any) -> bytes:
         if self._first is not None:
@@ -115,7 +125,16 @@ def test_any_answers_give_a_result_or_an_error_of_ours(seeds):
         try:
             with Session(Found(transport=Transport.USB, path="x"), guard) as session:
                 session.use_pin("123456")
-                for step in (session.pin_retries, session.list_passkeys, session.verify_pin, session.reset):
+                steps = (
+                    session.pin_retries,
+                    lambda session=session: session.answering(OWN_RP_ID, IDS),
+                    lambda session=session: session.all_answering(OWN_RP_ID, IDS, verified=True),
+                    lambda session=session: session.enrol(IDS),
+                    session.list_passkeys,
+                    session.verify_pin,
+                    session.reset,
+                )
+                for step in steps:
                     try:
                         step()
                     except KeyctlError:
@@ -124,6 +143,64 @@ def test_any_answers_give_a_result_or_an_error_of_ours(seeds):
             continue
         except BaseException as error:
             raise AssertionError(f"seed {seed}") from error
+
+
+def test_any_u2f_answers_give_a_result_or_an_error_of_ours(seeds):
+    for seed, chance in rounds():
+        device = Babbling(chance, [*seeds["answers"], b"\x69\x85", b"\x6a\x80", b"\x90\x00"], None, 0x08)
+        guard = GuardedDevice(device, "old", touch_s=0, lock_s=0, on_touch=lambda *_: None)
+        with Session(Found(transport=Transport.USB, path="x"), guard) as session:
+            steps = (
+                lambda session=session: session.claimed(OWN_RP_ID, IDS),
+                lambda session=session: session.touched(OWN_RP_ID, IDS[0]),
+                lambda session=session: session.enrol(IDS),
+            )
+            for step in steps:
+                try:
+                    step()
+                except KeyctlError:
+                    continue
+                except BaseException as error:
+                    raise AssertionError(f"seed {seed}") from error
+
+
+def test_any_inventory_file_is_read_or_named(home):
+    """The file's name is in the error, and a record that is read can be written."""
+    examples = [path.read_bytes() for path in sorted((VECTORS / "store").glob("*.json"))]
+    folder = home / "keys"
+    folder.mkdir(parents=True)
+    path = folder / f"{'0' * 16}.json"
+    for seed, chance in rounds():
+        path.write_bytes(mutated(chance, chance.choice(examples), examples))
+        try:
+            inventory = store.read(home)
+        except BaseException as error:
+            raise AssertionError(f"seed {seed}") from error
+        assert all(str(path) in problem.message for problem in inventory.problems), f"seed {seed}"
+        assert len(inventory.keys) + len(inventory.problems) == 1, f"seed {seed}"
+
+
+def test_any_file_of_somebody_else_is_read_or_refused():
+    """Key files, mapping files, disk headers and tables of services."""
+    local = sorted(path for path in (VECTORS / "local").rglob("*") if path.is_file() and path.suffix != ".py")
+    examples = [path.read_bytes()[:8192] for path in local]
+    tables = [b"name,rp_id,account,keys,recovery\nMail,mail.example,kim,blue;red,codes;totp\n", b'{"services": []}']
+    for seed, chance in rounds():
+        content = mutated(chance, chance.choice(examples), examples)
+        readers = (
+            lambda content=content: openssh_keys.read(content),
+            lambda content=content: pam_mappings.read(content.decode("latin-1")),
+            lambda content=content: luks_tokens.read(content),
+            lambda content=content: luks_tokens.header(content),
+            lambda chance=chance: service_files.parse(mutated(chance, chance.choice(tables), tables), "file"),
+        )
+        for reader in readers:
+            try:
+                reader()
+            except (LocalFileError, KeyctlError):
+                continue
+            except BaseException as error:
+                raise AssertionError(f"seed {seed}") from error
 
 
 class Reports:
