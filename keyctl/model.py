@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+#: The RP id of keyctl's own credentials: ``.invalid`` (RFC 2606), so that no web page can ask for it.
+OWN_RP_ID = "keyctl.invalid"
+
+
 class Transport(StrEnum):
     """How a key is reached."""
 

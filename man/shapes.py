@@ -15,18 +15,22 @@ from typing import Any
 
 from keyctl import model
 from keyctl.cli.commands.demo import Step
-from keyctl.core import advisories
+from keyctl.core import account_rows, advisories, holdings, inventory, merged_records, merging, sites
+from keyctl.core.coverage import Coverage
 from keyctl.core.diagnosis_facts import Diagnosis
 from keyctl.errors import Details
 from keyctl.model import Key
+from keyctl.operations import service_import, services
 from keyctl.operations.information import Information, PinState
+from keyctl.operations.inventory_files import InventoryExport, InventoryImport, Places
 from keyctl.operations.passkeys import Deletion, OnePasskey, PasskeyList, Renaming
 from keyctl.operations.pins import KeyChange
+from keyctl.operations.scanning import Entry, LocalEntry, Scan, ScannedKey
 from keyctl.operations.virtual_keys import VirtualChange
 from keyctl.virtual.keys import VirtualKey
 
 
-class Status(StrEnum):
+class DocumentStatus(StrEnum):
     """The envelope's ``status``."""
 
     OK = "ok"
@@ -52,7 +56,7 @@ class Document:
 
     schema: str
     command: str | None
-    status: Status
+    status: DocumentStatus
     exit_status: int
     data: Mapping[str, Any] | None
     errors: tuple[Error, ...]
@@ -63,6 +67,13 @@ class Keys:
     """The data of ``list``."""
 
     keys: tuple[Key, ...]
+
+
+@dataclass(frozen=True)
+class Services:
+    """The data of ``service list``."""
+
+    services: tuple[services.ServiceView, ...]
 
 
 @dataclass(frozen=True)
@@ -114,6 +125,19 @@ DATA: dict[str, type] = {
     "passkeys show": OnePasskey,
     "passkeys delete": Deletion,
     "passkeys rename": Renaming,
+    "add": KeyChange,
+    "edit": KeyChange,
+    "forget": KeyChange,
+    "scan": Scan,
+    "service add": services.ServiceChange,
+    "service edit": services.ServiceChange,
+    "service remove": services.ServiceChange,
+    "service list": Services,
+    "service import": service_import.ServiceImport,
+    "coverage": Coverage,
+    "inventory export": InventoryExport,
+    "inventory import": InventoryImport,
+    "inventory path": Places,
     "reset": KeyChange,
     "wink": KeyChange,
     "doctor": Diagnosis,
@@ -133,6 +157,17 @@ DATA: dict[str, type] = {
 _NAMES: dict[str, Any] = {
     **vars(model),
     **vars(advisories),
+    **vars(account_rows),
+    **vars(holdings),
+    **vars(inventory),
+    **vars(merged_records),
+    **vars(merging),
+    **vars(services),
+    **vars(sites),
+    "AccountRow": account_rows.AccountRow,
+    "Entry": Entry,
+    "LocalEntry": LocalEntry,
+    "ScannedKey": ScannedKey,
     "Mapping": Mapping,
     "PinState": PinState,
     "VirtualKey": VirtualKey,

@@ -218,7 +218,7 @@ def test_documents_are_as_the_page_says(golden, shapes):
     told = json.loads(golden.read_text())
     fields = shapes.fields_of(shapes.Document)
     assert list(told) == list(fields)
-    assert told["status"] in list(shapes.Status)
+    assert told["status"] in list(shapes.DocumentStatus)
     require_fit(told["errors"], fields["errors"], shapes, "errors")
     if told["data"] != "null":
         form = shapes.DATA.get(f"--{golden.stem}") or shapes.DATA[told["command"]]

@@ -74,5 +74,6 @@ def circumstances(context: click.Context, *, yes: bool | None = None, confirm: s
         waits=Waits(touch_s=seconds(_TOUCH_S), plug_s=seconds(0.0), lock_s=seconds(_LOCK_S)),
         turn_s=seconds(_TURN_S),
         asker=person,
+        try_pin_again=settings.try_pin_again,
         trace=(lambda line: terminal.say(f"keyctl: {line}")) if settings.verbose else None,
     )

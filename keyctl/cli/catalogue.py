@@ -13,10 +13,17 @@ class Entry(NamedTuple):
 
 
 CATALOGUE: dict[str, Entry] = {
-    "list": Entry("list", "Show every security key that is connected."),
+    "list": Entry("list", "Show every security key that is connected or known."),
     "info": Entry("info", "Show what a key is and can do, its PIN state and advisories."),
     "pin": Entry("pin", "Set, change or try the PIN of a key."),
     "passkeys": Entry("passkeys", "List, show, delete and rename the passkeys on a key."),
+    "add": Entry("add", "Give the plugged-in key a name."),
+    "edit": Entry("edit", "Change what is noted of a known key."),
+    "forget": Entry("forget", "Remove a key from the inventory; the key itself stays as it is."),
+    "scan": Entry("scan", "Read the plugged-in keys and note what they open."),
+    "service": Entry("service", "Note what no key can tell: services, second factors, recovery methods."),
+    "coverage": Entry("coverage", "Show which key opens which account, and what only one key opens."),
+    "inventory": Entry("inventory", "Export and import what is noted of keys and services."),
     "reset": Entry("reset", "Erase a key: all passkeys, registrations and the PIN."),
     "wink": Entry("wink", "Make a key blink, to see which one it is."),
     "doctor": Entry("doctor", "Find out why a key is not seen or cannot be reached."),
@@ -28,7 +35,6 @@ CATALOGUE: dict[str, Entry] = {
 #: The verbs of keyutils' keyctl (its manual page keyctl(1)).
 KEYUTILS_VERBS = frozenset(
     {
-        "add",
         "chgrp",
         "chown",
         "clear",

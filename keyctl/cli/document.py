@@ -44,7 +44,8 @@ def document(command: str | None, exit_status: int, data: Any, errors: Sequence[
         "errors": [error_data(error) for error in errors],
     }
     # The encoder asks for what it does not know, which is faster than walking through everything before.
-    return json.dumps(envelope, default=_simpler)
+    # Frozen data has no circles, and looking for them takes a tenth of the time.
+    return json.dumps(envelope, default=_simpler, check_circular=False)
 
 
 def error_data(error: KeyctlError) -> dict[str, Any]:

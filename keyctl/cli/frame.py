@@ -121,6 +121,15 @@ def _write_options(
             formatter.write_dl(records)
 
 
+def not_this_program(what: str, context: click.Context) -> click.UsageError:
+    """The explanation for somebody who means the other program of this name."""
+    return click.UsageError(
+        f"{what} of the keyctl of keyutils, which manages the Linux kernel's keyrings; "
+        "this keyctl manages FIDO2 security keys",
+        context,
+    )
+
+
 class Command(_Shared):
     """A command with the shared options."""
 
@@ -156,11 +165,7 @@ class RootGroup(Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Explain the verbs of the other program of this name."""
         if args and args[0] not in CATALOGUE and args[0] in KEYUTILS_VERBS:
-            raise click.UsageError(
-                f"'{args[0]}' is a command of the keyctl of keyutils, which manages the Linux kernel's keyrings; "
-                "this keyctl manages FIDO2 security keys",
-                ctx,
-            )
+            raise not_this_program(f"'{args[0]}' is a command", ctx)
         if args and args[0] not in CATALOGUE and not args[0].startswith("-"):
             raise click.exceptions.NoSuchCommand(args[0], possibilities=CATALOGUE, ctx=ctx)
         return super().resolve_command(ctx, args)

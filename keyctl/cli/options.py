@@ -8,6 +8,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from keyctl.cli.completions import known_names
+
 _MAX_WAIT_S = 3600.0
 
 
@@ -23,6 +25,7 @@ class Settings:
     pin_stdin: bool = False
     pin_file: str | None = None
     pin_command: str | None = None
+    try_pin_again: bool = False
     home: str | None = None
     verbose: bool = False
     quiet: bool = False
@@ -44,6 +47,13 @@ class _Seconds(click.ParamType[float]):
         if not 0 <= seconds <= _MAX_WAIT_S:
             self.fail(f"{value!r} is no number of seconds from 0 to {_MAX_WAIT_S:g}.", param, ctx)
         return seconds
+
+
+def unicode_text(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """*value*, which can only be compared, kept or sent to a key if it is Unicode: arguments are bytes of any kind."""
+    if value is not None and any("\ud800" <= character <= "\udfff" for character in value):
+        raise click.BadParameter("The text is not valid UTF-8.")
+    return value
 
 
 def settings_of(context: click.Context) -> Settings:
@@ -69,7 +79,8 @@ SHARED_OPTIONS: tuple[click.Option, ...] = (
         "-k",
         "--key",
         metavar="KEY",
-        help="The key to use: usb:PATH, nfc:READER, virtual:NAME or a serial number, as `list` prints it.",
+        shell_complete=known_names,
+        help="The key to use: its name, a serial number, usb:PATH, nfc:READER or virtual:NAME, as `list` prints them.",
     ),
     _option("--json", is_flag=True, help="Print one JSON document on stdout, also for errors."),
     _option("--no-input", is_flag=True, help="Never ask for a PIN or an answer; touches are still waited for."),
@@ -87,6 +98,11 @@ SHARED_OPTIONS: tuple[click.Option, ...] = (
         metavar="CMD",
         help="Run CMD, without a shell, and take its first line as PIN. It sees KEYCTL_KEY and KEYCTL_PIN_PURPOSE "
         "(current or new).",
+    ),
+    _option(
+        "--try-pin-again",
+        is_flag=True,
+        help="Spend a PIN without a person although the last one given to this key that way was wrong.",
     ),
     _option("--home", metavar="DIR", help="Where keyctl keeps its files; KEYCTL_HOME says the same."),
     _option("-v", "--verbose", is_flag=True, help="Say on stderr what is sent to the key, without PINs."),

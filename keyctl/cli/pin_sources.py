@@ -24,6 +24,10 @@ COMMAND_LIMIT_S = 120.0
 class PinSource(Protocol):
     """Gives the PIN for one request."""
 
+    @property
+    def by_key(self) -> bool:
+        """Whether it is told, and can tell, which key a PIN is for."""
+
     def __call__(self, request: PinRequest) -> str:
         """The PIN.
 
@@ -61,6 +65,8 @@ def source_from(settings: Settings) -> PinSource | None:
 class _Lines:
     """One PIN a line, in the order in which they are needed."""
 
+    by_key = False
+
     def __init__(self, name: str, lines: Iterator[bytes]) -> None:
         self._name = name
         self._lines = lines
@@ -71,6 +77,8 @@ class _Lines:
 
 class _Command:
     """Run anew for every PIN, with what it is for in its environment."""
+
+    by_key = True
 
     def __init__(self, command: str) -> None:
         import shlex

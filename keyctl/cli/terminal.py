@@ -10,6 +10,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, TextIO
 
+from keyctl.core.names import composed, quoted
 from keyctl.core.text import tries, visible
 from keyctl.errors import DeclinedError, PinError, UsageError
 
@@ -124,7 +125,7 @@ class Person:
     def check_confirmable(self, typed: str | None = None) -> None:
         """Refuse where neither a person nor an option can confirm; *typed* wants more than ``--yes``."""
         if not (self._terminal or self._confirm is not None or (self._yes and typed is None)):
-            option = f"--confirm '{typed}'" if typed is not None else "--yes"
+            option = f"--confirm {quoted(typed)}" if typed is not None else "--yes"
             if typed is None and self._yes is None:
                 option = "--confirm TEXT with the name of the key"
             raise UsageError(
@@ -142,9 +143,12 @@ class Person:
                 "choose one key with -k, or give --pin-command CMD, which sees KEYCTL_KEY",
             )
 
-    def confirm(self, question: str) -> None:
-        """Ask for yes or no; no is the default."""
+    def confirm(self, question: str, text: str | None = None) -> None:
+        """Ask for yes or no; no is the default. ``--confirm`` with the right *text* is a yes too."""
         if self._yes:
+            return
+        if self._confirm is not None and text is not None:
+            self._check_given(self._confirm, text)
             return
         self.check_confirmable()
         if _asked(f"{question} [y/N] ").strip().lower() not in {"y", "yes"}:
@@ -154,15 +158,19 @@ class Person:
         """Have the name of what is destroyed typed back."""
         self.check_confirmable(text)
         if self._confirm is not None:
-            if self._confirm != text:
-                raise DeclinedError(
-                    "declined",
-                    f"--confirm says {self._confirm}, but this is {text}; nothing was changed",
-                    f"give --confirm '{text}' if that is what you mean",
-                )
+            self._check_given(self._confirm, text)
             return
-        if _asked(f"{warning}\nType {text} to go on: ").strip() != text:
+        if composed(_asked(f"{warning}\nType {text} to go on: ").strip()) != composed(text).strip():
             raise _declined()
+
+    @staticmethod
+    def _check_given(given: str, text: str) -> None:
+        if composed(given) != composed(text):
+            raise DeclinedError(
+                "declined",
+                f"--confirm says {given}, but this is {text}; nothing was changed",
+                f"give --confirm {quoted(text)} if that is what you mean",
+            )
 
     def tell(self, text: str) -> None:
         """Say something at once."""

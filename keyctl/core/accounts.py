@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from keyctl.core import holdings, sites
-from keyctl.core.inventory import OWN_RP_ID
 from keyctl.core.names import composed
+from keyctl.model import OWN_RP_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -8,9 +8,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from keyctl.core import sites
-from keyctl.core.inventory import OWN_RP_ID
 from keyctl.core.services import folded
-from keyctl.model import KeyState
+from keyctl.model import OWN_RP_ID, KeyState
 
 if TYPE_CHECKING:
     from keyctl.core.inventory import Declaration, Inventory, KnownKey, Registration, SeenPasskey, Service

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from keyctl.errors import StoreError
     from keyctl.model import Protection, Role
 
-#: The RP id of keyctl's own credentials: ``.invalid`` (RFC 2606), so that no web page can ask for it.
-OWN_RP_ID = "keyctl.invalid"
-
 
 class Recovery(StrEnum):
     """How an account is opened without a security key."""

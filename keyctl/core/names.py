@@ -54,6 +54,5 @@ def composed(text: str) -> str:
 
 def quoted(text: str) -> str:
     """*text* as one word of a command line that is proposed to a person."""
-    from shlex import quote
-
-    return quote(text)
+    plain = text.isascii() and text.replace("-", "").replace("_", "").isalnum()
+    return text if plain else "'" + text.replace("'", "'\"'\"'") + "'"

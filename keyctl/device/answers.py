@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from keyctl.core.inventory import OWN_RP_ID
 from keyctl.device import errors
 from keyctl.device.exchange import MIN_MESSAGE_BYTES
-from keyctl.model import KeyInfo, Limits, Passkey, PasskeyCount, PinRetries, Protection, Purpose
+from keyctl.model import OWN_RP_ID, KeyInfo, Limits, Passkey, PasskeyCount, PinRetries, Protection, Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

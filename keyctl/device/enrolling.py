@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from fido2.ctap import CtapError
 
 from keyctl.core import public_keys
-from keyctl.core.inventory import OWN_RP_ID
 from keyctl.core.public_keys import EDDSA, ES256
 from keyctl.device import authenticator_data, errors
 from keyctl.device.assertions import HASH_BYTES, Assertions, descriptor, how_many_fit, sendable
 from keyctl.device.commands import Ctap
 from keyctl.errors import NotFoundError
+from keyctl.model import OWN_RP_ID
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from fido2.ctap2.base import Ctap2, Info
 from fido2.ctap2.pin import ClientPin, PinProtocol
 
-from keyctl.core.inventory import OWN_RP_ID
 from keyctl.device import errors
+from keyctl.model import OWN_RP_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Self
 from fido2.ctap import CtapError
 
 from keyctl.device import answers, errors
-from keyctl.device.assertions import Assertions
 from keyctl.device.commands import CAPABILITY_CBOR, CAPABILITY_WINK, Ctap, Hid, PinStep
 from keyctl.device.discover import YUBICO_VENDOR_ID
 from keyctl.device.exchange import Exchange
@@ -16,7 +15,6 @@ from keyctl.device.guard import GuardedDevice
 from keyctl.device.identity import key_from
 from keyctl.device.key_pin import KeyPin
 from keyctl.device.opening import open_device
-from keyctl.device.u2f import U2fCommands
 from keyctl.errors import KeyctlError, PinError, UnsupportedError
 from keyctl.model import Access, Transport
 
@@ -26,10 +24,11 @@ if TYPE_CHECKING:
     from threading import Event
     from types import TracebackType
 
-    from keyctl.device.assertions import Assertion
+    from keyctl.device.assertions import Assertion, Assertions
     from keyctl.device.discover import Found
     from keyctl.device.enrolling import Enrolment
     from keyctl.device.passkeys import PasskeyCommands
+    from keyctl.device.u2f import U2fCommands
     from keyctl.model import Key, KeyInfo, Listing, Passkey, PasskeyCount, PinRetries, Waits
 
 _ACCESS = {"access_denied": Access.DENIED, "key_busy": Access.BUSY, "reader_busy": Access.BUSY}
@@ -117,7 +116,7 @@ class Session:
         self._exchange = Exchange(device, found.selector)
         self._pin = KeyPin(self._exchange, self._read_info())
         self._exchange.max_message_bytes = self.info.limits.max_message_size
-        self._u2f = U2fCommands(device)
+        self._u2f_commands: U2fCommands | None = None
         self.key: Key = key_from(found, self.info, access=Access.OK, version=device_version, serial=self._serial(found))
 
     def __enter__(self) -> Self:
@@ -417,7 +416,17 @@ class Session:
     def _assertions(self) -> Assertions:
         if self.is_u2f:
             raise self._unsupported("signs nothing without a touch: it only knows U2F")
+        from keyctl.device.assertions import Assertions
+
         return Assertions(self._exchange, self._pin)
+
+    @property
+    def _u2f(self) -> U2fCommands:
+        if self._u2f_commands is None:
+            from keyctl.device.u2f import U2fCommands
+
+            self._u2f_commands = U2fCommands(self._device)
+        return self._u2f_commands
 
     def _unsupported(self, what: str, hint: str = "`keyctl info` shows what it can do") -> UnsupportedError:
         return UnsupportedError("unsupported", f"{self._label} {what}", hint, key=self._label)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from fido2.ctap import CtapError
 
 from keyctl.core import public_keys
-from keyctl.core.inventory import OWN_RP_ID
 from keyctl.device import errors
 from keyctl.device.assertions import HASH_BYTES, Assertion
 from keyctl.device.commands import Hid, U2fStep
 from keyctl.device.enrolling import USER_ID_BYTES, Enrolment, known
 from keyctl.errors import UnreachableError
+from keyctl.model import OWN_RP_ID
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -67,8 +67,12 @@ class Asker(Protocol):
             UsageError: They come from stdin or a file, which say not whose they are.
         """
 
-    def confirm(self, question: str) -> None:
+    def confirm(self, question: str, text: str | None = None) -> None:
         """Have a person say yes, or ``--yes``.
+
+        Args:
+            question: What is to be confirmed.
+            text: What may be given as ``--confirm`` instead; None: nothing.
 
         Raises:
             DeclinedError: The answer is no.

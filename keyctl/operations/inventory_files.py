@@ -24,7 +24,7 @@ MAX_FILE_BYTES = files.MAX_FILE_BYTES
 
 
 @dataclass(frozen=True, kw_only=True)
-class Export:
+class InventoryExport:
     """The inventory as one document."""
 
     #: None: it went, or in a dry run would go, to a file.
@@ -38,7 +38,7 @@ class Export:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Import:
+class InventoryImport:
     """What taking a document in changed; in a dry run, what it would."""
 
     added: tuple[Change, ...]
@@ -61,7 +61,7 @@ class Places:
 
 def export(
     circumstances: Circumstances, file: Path | None, *, with_owner: bool, with_location: bool, dry_run: bool
-) -> Export:
+) -> InventoryExport:
     """Make one document of the inventory; into *file*, which is replaced in one step, after a question.
 
     Args:
@@ -83,7 +83,7 @@ def export(
     document = exchange.document(inventory, left_out=left_out, exported_at=times.now())
     if file is not None:
         _write(circumstances, file, document, dry_run=dry_run)
-    return Export(
+    return InventoryExport(
         content=json.dumps(document, indent=2, sort_keys=True) if file is None else None,
         file=None if file is None else str(file),
         keys=len(inventory.keys),
@@ -92,7 +92,7 @@ def export(
     )
 
 
-def import_content(circumstances: Circumstances, content: bytes, source: str, *, dry_run: bool) -> Import:
+def import_content(circumstances: Circumstances, content: bytes, source: str, *, dry_run: bool) -> InventoryImport:
     """Take in what another computer's inventory says; of two words on one thing the newer one counts.
 
     Nothing is written unless all of it can be understood.
@@ -119,7 +119,7 @@ def import_content(circumstances: Circumstances, content: bytes, source: str, *,
                 changes.put_key(key)
             for service in merge.services:
                 changes.put_service(service)
-    return Import(
+    return InventoryImport(
         added=merge.added,
         changed=merge.changed,
         unchanged=merge.unchanged,

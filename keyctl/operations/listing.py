@@ -1,31 +1,35 @@
-"""Every key that is connected; one that fails never hides the others."""
+"""Every key that is connected or known; one that fails never hides the others."""
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
+from keyctl.core.names import composed
 from keyctl.device import choose, discover, session
+from keyctl.operations import at_once, recognising
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from keyctl.device.discover import Found
     from keyctl.errors import KeyctlError
-    from keyctl.model import Key
+    from keyctl.model import Key, Role
     from keyctl.operations.asking import Circumstances
+    from keyctl.operations.recognising import Known
 
 
 @dataclass(frozen=True, kw_only=True)
 class KeyList:
-    """The keys, in a stable order: USB, card readers, virtual."""
+    """The keys, in a stable order: USB, card readers, virtual, and those that are not connected by name."""
 
     keys: tuple[Key, ...]
     #: What went wrong with those that could not be opened or read.
     errors: tuple[KeyctlError, ...]
     #: Why keys may be missing: no failure where keys are on USB only, and worth a line where none was found.
     obstacles: tuple[str, ...]
+    #: What a person should know of how keys were recognised.
+    remarks: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,58 +39,89 @@ class Filter:
     connected: bool = False
     known: bool = False
     owner: str | None = None
-    role: str | None = None
+    role: Role | None = None
 
     def admits(self, key: Key) -> bool:
         """Whether *key* meets all conditions."""
         return (
             (key.connected or not self.connected)
             and (key.id is not None or not self.known)
-            and self.owner in {None, key.owner}
+            and (self.owner is None or composed(self.owner) == composed(key.owner or ""))
             and self.role in {None, key.role}
         )
 
 
 def list_keys(circumstances: Circumstances, condition: Filter) -> KeyList:
-    """Every key that can be found; a key that fails is in the list with what is known of it.
+    """Every key that can be found or is known; one that fails is in the list with what is known of it.
 
     Raises:
-        KeyChoiceError: ``--key`` names one that is not there.
+        KeyChoiceError: ``--key`` names one that is neither connected nor known.
     """
-    discovery = discover.discover(circumstances.home, circumstances.wanted)
+    known = recognising.known(circumstances)
+    wanted = circumstances.wanted
+    named = known.inventory.key_named(composed(wanted)) if wanted is not None else None
+    discovery = discover.discover(circumstances.home, None if named else wanted)
     found = discovery.found
-    if circumstances.wanted is not None:
-        found = (choose.choose(discovery, circumstances.wanted),)
-    read = _probe_all(found, circumstances)
-    keys = tuple(key for key, _ in read if condition.admits(key))
-    errors = [error.about(key.label) for key, error in read if error]
+    if wanted is not None and named is None:
+        found = (choose.choose(discovery, wanted),)
+    read = _read_all(found, circumstances, known)
+    keys = _each_once([entry.key for entry in read])
+    present = {key.id for key in keys}
+    if wanted is None:
+        keys += [recognising.absent(key, known.state) for key in known.inventory.keys if key.id not in present]
+    elif named is not None:
+        keys = [key for key in keys if key.id == named.id] or [recognising.absent(named, known.state)]
+    shown = tuple(key for key in keys if condition.admits(key))
+    # Those that failed may be the one that is meant, as long as it was not found.
+    failed = [entry for entry in read if entry.error and (named is None or named.id not in present)]
+    errors = [entry.error.about(entry.key.label) for entry in failed if entry.error]
     # A card reader service that is not there concerns nobody who has keys on USB only.
     obstacles = [problem for problem in discovery.problems if problem.code in {"pcsc_stopped", "pcsc_missing"}]
     errors += [problem for problem in discovery.problems if problem not in obstacles]
+    remarks = (recognising.remark(key, known.inventory, present) for key in shown if key.connected)
     return KeyList(
-        keys=keys,
-        errors=tuple(errors),
+        keys=shown,
+        errors=(*known.inventory.problems, *errors),
         obstacles=tuple(": ".join(filter(None, (problem.message, problem.hint))) for problem in obstacles),
+        remarks=tuple(remark for remark in remarks if remark),
     )
 
 
-def _probe_all(found: tuple[Found, ...], circumstances: Circumstances) -> list[tuple[Key, KeyctlError | None]]:
+class _Read(NamedTuple):
+    """One way to a key, and what came of it."""
+
+    found: Found
+    key: Key
+    error: KeyctlError | None
+
+
+def _read_all(found: tuple[Found, ...], circumstances: Circumstances, known: Known) -> list[_Read]:
     """Read all keys at the same time, so that a slow one costs its own time only."""
-    results: dict[int, tuple[Key, KeyctlError | None]] = {}
+    results = at_once.each(found, lambda own: _probed(own, circumstances, known))
+    return [_Read(own, *result) for own, result in zip(found, results, strict=True)]
 
-    def probe(position: int) -> None:
-        own = found[position]
-        results[position] = session.probe(own, circumstances.home, circumstances.waits, _traced(own, circumstances))
 
-    if len(found) == 1:
-        probe(0)
-    else:
-        threads = [threading.Thread(target=probe, args=(position,), daemon=True) for position in range(len(found))]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    return [results[position] for position in range(len(found))]
+def _probed(found: Found, circumstances: Circumstances, known: Known) -> tuple[Key, KeyctlError | None]:
+    return session.probe(
+        found,
+        circumstances.home,
+        # A list is no reason to touch anything.
+        replace(circumstances.waits, touch_s=0.0),
+        _traced(found, circumstances),
+        lambda key: recognising.recognise(key, known),
+    )
+
+
+def _each_once(keys: list[Key]) -> list[Key]:
+    """One entry for each key, with all ways to it: a key on USB may be a card in a reader too."""
+    merged: list[Key] = []
+    for key in keys:
+        same = next((entry for entry in merged if key.id is not None and entry.id == key.id), None)
+        if same is None:
+            merged.append(key)
+        else:
+            merged[merged.index(same)] = replace(same, paths=(*same.paths, *key.paths))
+    return merged
 
 
 def _traced(found: Found, circumstances: Circumstances) -> Callable[[str], None] | None:

@@ -1,55 +1,241 @@
-"""Getting hold of the key that a command is about."""
+"""Getting hold of the key that a command is about, and finding out on that very connection which one it is."""
 
 from __future__ import annotations
 
 import contextlib
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from keyctl.core import times
+from keyctl.core.names import composed, quoted
 from keyctl.device import choose, session
-from keyctl.model import Transport
+from keyctl.device.discover import discover
+from keyctl.errors import Details, KeyChoiceError, KeyctlError, StoreError
+from keyctl.model import Access, Transport
+from keyctl.operations import recognising
+from keyctl.store import state as local_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from keyctl.core.inventory import KnownKey
     from keyctl.device.discover import Found
-    from keyctl.errors import KeyctlError
     from keyctl.operations.asking import Circumstances
+    from keyctl.operations.recognising import Known
+
+_POLL_S = 0.2
+#: Where a key that is there in several ways is taken.
+_PREFERENCE = (Transport.USB, Transport.NFC, Transport.CONTACT, Transport.VIRTUAL)
 
 
 @contextlib.contextmanager
-def opened(circumstances: Circumstances, *, by_touch: bool = True) -> Iterator[session.Session]:
-    """A session with the one key that fits; closed at the end.
+def opened(circumstances: Circumstances, *, by_touch: bool = True, remarking: bool = True) -> Iterator[session.Session]:
+    """A session with the one key that fits, recognised; closed at the end.
 
     Several USB keys, none of them named, and a person: the one that is touched.
 
     Args:
         circumstances: What the command line says.
         by_touch: Whether a touch may choose; else several keys are an error even where somebody is there.
+        remarking: Whether to tell what is odd about how the key was recognised.
 
     Raises:
         KeyChoiceError: No key fits, or several do.
         TouchError: None of several keys was touched in time.
         UnreachableError: It cannot be opened or does not answer.
     """
-
-    def waiting(seconds: float) -> None:
-        what = circumstances.wanted or "a security key"
-        circumstances.asker.tell(f"waiting for {what} to be plugged in ({seconds:g} s)")
-
-    candidates = choose.wait_for_keys(circumstances.home, circumstances.wanted, circumstances.waits.plug_s, waiting)
-    if by_touch and len(candidates) > 1 and _can_be_touched(candidates, circumstances):
-        with _touched(candidates, circumstances) as key:
-            yield key
-    else:
-        with connected(choose.only(candidates), circumstances) as key:
-            yield key
+    known = recognising.known(circumstances)
+    for problem in known.inventory.problems:
+        circumstances.asker.tell(f"left out: {problem.message}")
+    with attended_to(_chosen(circumstances, known, by_touch=by_touch), circumstances) as key:
+        if remarking and (remark := recognising.remark(key.key, known.inventory)):
+            circumstances.asker.tell(remark)
+        yield key
 
 
 @contextlib.contextmanager
 def connected(found: Found, circumstances: Circumstances) -> Iterator[session.Session]:
-    """A session with exactly the device *found*; closed at the end."""
-    with _connect(found, circumstances) as key:
+    """A session with exactly the device *found*, recognised; closed at the end."""
+    key = recognised(found, circumstances, recognising.known(circumstances))
+    with attended_to(key, circumstances):
         yield key
+
+
+def recognised(found: Found, circumstances: Circumstances, known: Known) -> session.Session:
+    """A session with exactly the device *found*, which the caller closes.
+
+    Raises:
+        UnreachableError: It cannot be opened or does not answer.
+    """
+    key = _connect(found, circumstances)
+    try:
+        recognising.recognise(key, known)
+    except BaseException:
+        key.close()
+        raise
+    return key
+
+
+@contextlib.contextmanager
+def attended_to(key: session.Session, circumstances: Circumstances) -> Iterator[session.Session]:
+    """Around the work with the open *key*: at the end it is closed, and what became of its PIN is kept in mind."""
+    with key:
+        try:
+            yield key
+        finally:
+            _note_pin_verdict(key, circumstances)
+
+
+def _note_pin_verdict(key: session.Session, circumstances: Circumstances) -> None:
+    """Keep in mind that a PIN given without a person was wrong, until a right one comes."""
+    if key.key.id is None or key.pin_verdict is None:
+        return
+    memory = local_state.read_memory(circumstances.state, key.key.id)
+    failed_at = memory.pin_failed_at
+    if key.pin_verdict:
+        failed_at = None
+    elif not circumstances.asker.attended:
+        failed_at = times.now()
+    if failed_at == memory.pin_failed_at:
+        return
+    try:
+        local_state.write_memory(circumstances.state, key.key.id, replace(memory, pin_failed_at=failed_at))
+    except StoreError as error:
+        # Not raised: what became of the command itself counts for more.
+        circumstances.asker.tell(f"it could not be noted how the PIN of {key.key.label} was: {error.message}")
+
+
+def _chosen(circumstances: Circumstances, known: Known, *, by_touch: bool) -> session.Session:
+    wanted = circumstances.wanted
+    named = known.inventory.key_named(composed(wanted)) if wanted is not None else None
+    if named is not None:
+        return _with_name(named, circumstances, known)
+
+    def waiting(seconds: float) -> None:
+        circumstances.asker.tell(f"waiting for {wanted or 'a security key'} to be plugged in ({seconds:g} s)")
+
+    candidates = choose.wait_for_keys(circumstances.home, wanted, circumstances.waits.plug_s, waiting)
+    if len(candidates) == 1:
+        return recognised(candidates[0], circumstances, known)
+    if by_touch and _can_be_touched(candidates, circumstances):
+        key = _touched(candidates, circumstances)
+        try:
+            recognising.recognise(key, known)
+        except BaseException:
+            key.close()
+            raise
+        return key
+    return _only_by_name(candidates, circumstances, known)
+
+
+def _with_name(wanted: KnownKey, circumstances: Circumstances, known: Known) -> session.Session:
+    """The connected key that proves to be *wanted*, wherever it turns up."""
+    deadline = time.monotonic() + circumstances.waits.plug_s
+    search = _Search(wanted, circumstances, known)
+    waiting = False
+    while (key := search.look()) is None:
+        if time.monotonic() >= deadline:
+            raise search.failure()
+        if not waiting:
+            waiting = True
+            seconds = circumstances.waits.plug_s
+            circumstances.asker.tell(f"waiting for {wanted.name} to be plugged in ({seconds:g} s)")
+        time.sleep(min(_POLL_S, max(0.0, deadline - time.monotonic())))
+    return key
+
+
+class _Search:
+    """Looking for one known key among all that are connected, perhaps several times."""
+
+    def __init__(self, wanted: KnownKey, circumstances: Circumstances, known: Known) -> None:
+        self._wanted = wanted
+        self._circumstances = circumstances
+        self._known = known
+        self._last = local_state.read_memory(circumstances.state, wanted.id).selector
+        #: Those that answered as another key, and what there is to say of that: nobody is asked twice.
+        self._others: dict[Found, str | None] = {}
+        #: What was in the way when it was last looked for.
+        self._obstacles: list[str] = []
+
+    def look(self) -> session.Session | None:
+        """The key, open, which the caller closes; None: it is not there."""
+        discovery = discover(self._circumstances.home)
+        self._others = {found: told for found, told in self._others.items() if found in discovery.found}
+        self._obstacles = [problem.message for problem in discovery.problems]
+        for found in sorted(discovery.found, key=lambda found: (_rank(found), found.selector != self._last)):
+            if found.access is Access.DENIED:
+                self._obstacles.append(f"you may not open {found.selector}")
+            elif found not in self._others and (key := self._opened(found)) is not None:
+                return key
+        return None
+
+    def failure(self) -> KeyChoiceError:
+        """It is not there."""
+        hints = [*filter(None, self._others.values()), *self._obstacles]
+        name = self._wanted.name
+        return KeyChoiceError(
+            "no_key",
+            f"{name} is not connected",
+            "; ".join(hints) or "plug it in; `keyctl list` shows what is connected",
+            key=name,
+        )
+
+    def _opened(self, found: Found) -> session.Session | None:
+        try:
+            key = recognised(found, self._circumstances, self._known)
+        except KeyctlError as error:
+            # A reader with another card is no obstacle.
+            if error.code != "no_card":
+                self._obstacles.append(error.message)
+            return None
+        if key.key.id == self._wanted.id:
+            return key
+        may_be = key.key.id is None and key.key.aaguid == self._wanted.aaguid
+        self._others[found] = recognising.remark(key.key, self._known.inventory) if may_be else None
+        key.close()
+        return None
+
+
+def _rank(found: Found) -> int:
+    return _PREFERENCE.index(found.transport)
+
+
+def _only_by_name(candidates: Sequence[Found], circumstances: Circumstances, known: Known) -> session.Session:
+    """The one key behind several ways to it.
+
+    Raises:
+        KeyChoiceError: They are several keys; those with a name are told by it.
+    """
+    if not known.inventory.keys:
+        raise choose.several(candidates)
+    sessions: list[session.Session] = []
+    with contextlib.ExitStack() as stack:
+        for found in sorted(candidates, key=_rank):
+            # One that cannot be opened is another key, for all that can be said.
+            with contextlib.suppress(KeyctlError):
+                sessions.append(stack.enter_context(recognised(found, circumstances, known)))
+        first = sessions[0] if len(sessions) == len(candidates) else None
+        if first is None or first.key.id is None or any(key.key.id != first.key.id for key in sessions):
+            raise _several(candidates, sessions)
+        selector = first.key.selector
+    # Opened anew, and so recognised anew: the others had to be closed.
+    return recognised(next(found for found in candidates if found.selector == selector), circumstances, known)
+
+
+def _several(candidates: Sequence[Found], sessions: Sequence[session.Session]) -> KeyChoiceError:
+    names = {key.key.selector: key.key.name for key in sessions if key.key.id is not None}
+    told = [
+        f"{names[found.selector]} ({found.selector})" if found.selector in names else found.selector
+        for found in candidates
+    ]
+    choice = next(filter(None, names.values()), candidates[0].selector)
+    return KeyChoiceError(
+        "several_keys",
+        f"more than one security key fits: {', '.join(told)}",
+        f"choose one with -k, like `-k {quoted(choice)}`",
+        details=Details(candidates=tuple(found.selector for found in candidates)),
+    )
 
 
 def _connect(found: Found, circumstances: Circumstances) -> session.Session:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from keyctl.core import passkey_ids
 from keyctl.core.text import visible
-from keyctl.errors import KeyctlError, NotFoundError, UnreachableError, UnsupportedError, UsageError
+from keyctl.errors import KeyctlError, NotFoundError, StoreError, UnreachableError, UnsupportedError, UsageError
 from keyctl.model import Purpose
-from keyctl.operations import unlocking
+from keyctl.operations import noting, stranding, unlocking
+from keyctl.store import inventory as store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,13 +118,18 @@ def delete(
     for passkey_id in selection.ids:
         passkey_ids.check(passkey_id)
     if not dry_run:
-        circumstances.asker.check_confirmable()
+        _check_confirmable(session.key, circumstances, selection)
     matched = _select(session, circumstances, selection)
     _require_passkeys(matched)
     if dry_run or not matched:
         return Deletion(key=session.key, matched=matched, deleted=(), failed=()), ()
-    circumstances.asker.confirm(_question(session.key, matched))
-    return _delete_each(session, matched)
+    _confirm(session.key, circumstances, matched)
+    deletion, errors = _delete_each(session, matched)
+    try:
+        noting.deleted(circumstances, session.key, {passkey.credential_id for passkey in deletion.deleted})
+    except StoreError as error:
+        return deletion, (*errors, error)
+    return deletion, errors
 
 
 def rename(
@@ -143,6 +149,8 @@ def rename(
     """
     passkey_ids.check(passkey_id)
     label = session.key.label
+    if not dry_run and session.key.id is not None:
+        noting.require_writable(circumstances)
     if session.info.listing_preview:
         raise UnsupportedError(
             "unsupported",
@@ -169,6 +177,7 @@ def rename(
             "look at `keyctl passkeys list`",
             key=label,
         )
+    noting.renamed(circumstances, session.key, kept)
     return Renaming(key=session.key, changed=True, passkey=kept)
 
 
@@ -222,6 +231,38 @@ def _require_passkeys(passkeys: Sequence[Passkey]) -> None:
                 f"{passkey.credential_id.hex()[:16]} is no passkey but keyctl's own record of a {passkey.purpose}",
                 "`keyctl pair remove` removes it together with what belongs to it",
             )
+
+
+def _check_confirmable(key: Key, circumstances: Circumstances, selection: Selection) -> None:
+    """Before the PIN: whether the confirmation can be had that this will need, as far as the inventory tells."""
+    inventory = store.read(circumstances.home)
+    known = inventory.key_with_id(key.id) if key.id is not None else None
+    if known is None:
+        circumstances.asker.check_confirmable()
+        return
+    noting.require_writable(circumstances)
+    rp_id_hash = sha256(selection.rp.encode()).digest() if selection.rp is not None else None
+    meant = {
+        passkey.credential_id
+        for passkey in known.passkeys
+        if (passkey.rp_id_hash == rp_id_hash and selection.user in {None, passkey.user_name})
+        or any(passkey.credential_id.hex().startswith(text.lower()) for text in selection.ids)
+    }
+    stranded = meant and stranding.lines(inventory, known.id, meant)
+    circumstances.asker.check_confirmable(key.label if stranded else None)
+
+
+def _confirm(key: Key, circumstances: Circumstances, matched: Sequence[Passkey]) -> None:
+    """A yes; where an account would be left without a key, the name of this one."""
+    question = _question(key, matched)
+    stranded = ""
+    if key.id is not None:
+        inventory = noting.with_passkeys(store.read(circumstances.home), key.id, matched)
+        stranded = stranding.lines(inventory, key.id, {passkey.credential_id for passkey in matched})
+    if stranded:
+        circumstances.asker.confirm_by_typing(f"{stranded}{question}", key.label)
+    else:
+        circumstances.asker.confirm(question, key.label)
 
 
 def _question(key: Key, matched: Sequence[Passkey]) -> str:

@@ -9,8 +9,9 @@ from keyctl.core.text import visible
 from keyctl.device import discover
 from keyctl.errors import UnreachableError, UnsupportedError
 from keyctl.model import Transport
-from keyctl.operations import opening
+from keyctl.operations import noting, opening, stranding
 from keyctl.operations.pins import KeyChange
+from keyctl.store import inventory as store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,19 +38,22 @@ def reset(circumstances: Circumstances, *, dry_run: bool) -> KeyChange:
     """
     if not dry_run:
         circumstances.asker.check_confirmable()
+        store.read(circumstances.home).require_whole()
     with opening.opened(circumstances) as session:
         key = session.key
         _require_transport(session)
         if dry_run:
             return KeyChange(key=key, changed=False)
-        circumstances.asker.confirm_by_typing(_warning(key), key.label)
+        if key.id is not None:
+            noting.require_writable(circumstances)
+        circumstances.asker.confirm_by_typing(_warning(key, circumstances), key.label)
         if _reset_now(session, circumstances):
-            return KeyChange(key=key, changed=True)
+            return KeyChange(key=noting.was_reset(circumstances, key), changed=True)
     found = _replugged(key, circumstances)
     with opening.connected(found, circumstances) as session:
         _require_same(key, session.key)
         session.reset()
-        return KeyChange(key=session.key, changed=True)
+        return KeyChange(key=noting.was_reset(circumstances, session.key), changed=True)
 
 
 def _reset_now(session: Session, circumstances: Circumstances) -> bool:
@@ -81,10 +85,11 @@ def _require_transport(session: Session) -> None:
         )
 
 
-def _warning(key: Key) -> str:
+def _warning(key: Key, circumstances: Circumstances) -> str:
     what = visible(f"{key.label}, {key.model}" if key.model else key.label)
+    lost = stranding.lines(store.read(circumstances.home), key.id) if key.id is not None else ""
     return (
-        f"This erases {what}: all passkeys, all registrations and the PIN.\n"
+        f"{lost}This erases {what}: all passkeys, all registrations and the PIN.\n"
         "Accounts that only this key opens are lost to you; nothing can bring them back."
     )
 
@@ -129,7 +134,7 @@ def _wait(circumstances: Circumstances, look: Callable[[], list[Found]], *, gone
 
 
 def _require_same(before: Key, after: Key) -> None:
-    if (before.aaguid, before.serial) != (after.aaguid, after.serial):
+    if (before.id, before.aaguid, before.serial) != (after.id, after.aaguid, after.serial):
         raise UnreachableError(
             "wrong_key",
             f"another key came back: {after.model or after.label} instead of {before.model or before.label}",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Import:
+class ServiceImport:
     """What an import did; in a dry run, what it would do."""
 
     added: tuple[ServiceView, ...]
@@ -43,7 +43,7 @@ class _Plan:
     unchanged: int
 
 
-def import_content(circumstances: Circumstances, content: bytes, source: str, *, dry_run: bool) -> Import:
+def import_content(circumstances: Circumstances, content: bytes, source: str, *, dry_run: bool) -> ServiceImport:
     """Add what a file says of services; nothing is written unless all of it can be.
 
     Keys and recovery methods are added to those that are noted, and none is taken away. A date changes only where
@@ -72,7 +72,7 @@ def import_content(circumstances: Circumstances, content: bytes, source: str, *,
             for service_id in plan.obsolete:
                 changes.remove_service(service_id)
             inventory = changes.inventory
-    return Import(
+    return ServiceImport(
         added=tuple(view(service, inventory) for service in plan.added),
         changed=tuple(view(service, inventory) for service in plan.changed),
         unchanged=plan.unchanged,

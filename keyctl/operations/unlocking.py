@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from keyctl.core import pins
-from keyctl.core.text import tries
-from keyctl.errors import Details, PinError, UnsupportedError
+from keyctl.core.names import quoted
+from keyctl.core.text import tries, visible
+from keyctl.errors import Details, PinError, StoreError, UnsupportedError
+from keyctl.model import Recognition
+from keyctl.operations import recognising
 from keyctl.operations.asking import PinRequest
+from keyctl.store import state
 
 if TYPE_CHECKING:
     from keyctl.device.session import Session
@@ -30,6 +35,11 @@ def unlock(session: Session, circumstances: Circumstances) -> None:
     pin = pins.normalised(circumstances.asker.pin(request))
     pins.check_current(pin)
     session.use_pin(pin)
+    # A key that wants another PIN first answers nothing with this one either.
+    if session.key.recognition is Recognition.LOCKED and not session.info.force_pin_change:
+        # Only now can it say which key it is.
+        recognising.recognise(session, recognising.known(circumstances), verified=True)
+        require_trust(session, circumstances)
 
 
 def check_unlockable(session: Session, circumstances: Circumstances) -> PinRetries:
@@ -49,6 +59,7 @@ def check_unlockable(session: Session, circumstances: Circumstances) -> PinRetri
             key=label,
         )
     require_trust(session, circumstances)
+    _require_no_failure_before(session, circumstances)
     retries = session.pin_retries()
     _require_tries(label, retries, attended=circumstances.asker.attended)
     return retries
@@ -87,17 +98,63 @@ def require_current_pin_usable(session: Session) -> None:
 
 
 def require_trust(session: Session, circumstances: Circumstances) -> None:
-    """Unattended, a key that keyctl does not know gets a PIN only when its path was named.
+    """Refuse a PIN to a key that has not proved to be the one that is meant.
+
+    Unattended, a key that keyctl does not know gets one only when its path was named.
 
     Raises:
         PinError: It was not named (``pin_required``).
+        StoreError: The inventory has another public key for it than the one first seen here, and nobody confirms it.
+        DeclinedError: The person does not.
     """
     key = session.key
-    if not circumstances.asker.attended and circumstances.wanted != key.selector:
+    if key.recognition is Recognition.CHANGED:
+        _confirm_changed(session, circumstances)
+    if circumstances.asker.attended or circumstances.wanted == key.selector:
+        return
+    if key.recognition not in recognising.PROVEN:
         raise PinError(
             "pin_required",
             f"{key.label} is not known here, so without a person it gets no PIN unless it is named",
-            f"add --key '{key.selector}'",
+            f"add --key {quoted(key.selector or '')}",
+            key=key.label,
+        )
+
+
+def _confirm_changed(session: Session, circumstances: Circumstances) -> None:
+    """Have a person say that the inventory's public key of this key is the right one, and pin it."""
+    label = session.key.label
+    known = recognising.known(circumstances).inventory.key_with_id(session.key.id or "")
+    if known is None or not circumstances.asker.attended:
+        raise StoreError(
+            "recognition_changed",
+            f"the inventory's public key of {label} is not the one first seen on this computer",
+            f"if you enrolled it again elsewhere, run `keyctl pin verify -k {quoted(label)}` at a terminal "
+            "and confirm it; if not, somebody changed the inventory",
+            key=label,
+        )
+    circumstances.asker.confirm_by_typing(
+        f"The inventory's public key of {visible(label)} is not the one first seen on this computer.\n"
+        "That is right only if you enrolled this key again, here or on another computer that shares the inventory.\n"
+        "If you did not, somebody changed the inventory so that their key passes for yours.",
+        label,
+    )
+    state.write_pin(circumstances.state, known.id, known.recognition.public_key)
+    session.identify(replace(session.key, recognition=Recognition.PROVED))
+
+
+def _require_no_failure_before(session: Session, circumstances: Circumstances) -> None:
+    """After a wrong PIN that no person typed, none is spent unattended until a person typed a right one."""
+    key = session.key
+    if key.id is None or circumstances.asker.attended or circumstances.try_pin_again:
+        return
+    failed_at = state.read_memory(circumstances.state, key.id).pin_failed_at
+    if failed_at is not None:
+        raise PinError(
+            "pin_failed_before",
+            f"the last PIN given to {key.label} without a person was wrong ({failed_at}), so none is tried",
+            f"run `keyctl pin verify -k {quoted(key.label)}` at a terminal, or mend the script and give "
+            "--try-pin-again once",
             key=key.label,
         )
 

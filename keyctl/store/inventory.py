@@ -165,7 +165,8 @@ def record_files(home: Path) -> tuple[str, ...]:
 def _read(home: Path) -> tuple[Inventory, tuple[str, ...]]:
     """The inventory, and the leftovers to be removed."""
     keys, services = _look_into(home, KEYS_FOLDER), _look_into(home, SERVICES_FOLDER)
-    problems = [*keys.problems, *services.problems]
+    # A home that nobody may look into is one problem, not one for each folder.
+    problems = list({problem.message: problem for problem in (*keys.problems, *services.problems)}.values())
     read_keys: list[KnownKey] = _records(keys, records.key_from, problems)
     read_services: list[Service] = _records(services, records.service_from, problems)
     problems += _name_clashes(read_keys, dict(keys.records))
@@ -215,6 +216,7 @@ def _look_into(home: Path, name: str) -> _Folder:
     except FileNotFoundError:
         return _Folder()
     except OSError as error:
+        folder = folder if os.access(home, os.X_OK) else str(home)
         problems.append(files.unreadable(folder, (error.strerror or str(error)).lower(), "look at its permissions"))
     return _Folder(records=tuple(found), leftovers=tuple(leftovers), problems=tuple(problems))
 

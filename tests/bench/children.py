@@ -76,8 +76,13 @@ def beside(name: str) -> str | None:
     return str(path) if os.access(path, os.X_OK) else None
 
 
-def run(program: Program) -> Run:
-    """Run *program* to its end, with nothing on its stdin and no terminal."""
+def run(program: Program, *, keep: bool = True) -> Run:
+    """Run *program* to its end, with nothing on its stdin and no terminal.
+
+    Args:
+        program: What to run.
+        keep: Whether to keep what it says, which makes this process larger, and so all later ones.
+    """
     # Files, not pipes: nobody has to read them meanwhile.
     with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
         started = time.perf_counter()
@@ -105,8 +110,8 @@ def run(program: Program) -> Run:
             wall_s=wall_s,
             cpu_s=usage.ru_utime + usage.ru_stime,
             peak_bytes=usage.ru_maxrss * _RSS_BYTES,
-            stdout=stdout.read().decode(errors="replace"),
-            stderr=stderr.read().decode(errors="replace"),
+            stdout=stdout.read().decode(errors="replace") if keep else "",
+            stderr=stderr.read().decode(errors="replace") if keep else "",
         )
 
 
@@ -127,9 +132,12 @@ def done(program: Program) -> Run:
 
 
 def interleaved(programs: Sequence[Program], rounds: int) -> list[list[Run]]:
-    """All runs of each program, taken in turn, so that a busy minute of the machine hits all alike."""
+    """All runs of each program, taken in turn, so that a busy minute of the machine hits all alike.
+
+    What they said is not kept.
+    """
     runs: list[list[Run]] = [[] for _ in programs]
     for _ in range(rounds):
         for program, own in zip(programs, runs, strict=True):
-            own.append(run(program))
+            own.append(run(program, keep=False))
     return runs

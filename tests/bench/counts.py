@@ -22,6 +22,8 @@ MAX_PEAK_BYTES = 60 * MEBIBYTE
 LISTING_OVERHEAD = 5
 #: What a listing may need beside a command for each site and each passkey.
 MAX_LISTING_OVERHEAD = 8
+#: Known keys that are not connected, and what listing may take of the one that is.
+OTHER_KEYS, MAX_LIST_KNOWN = 19, 3
 #: A line of ``--verbose``.
 _LINE = re.compile(r"^keyctl: (?P<name>.+): (?P<sent>\d+) bytes -> .+, (?P<received>\d+) bytes, \d+ ms$", re.MULTILINE)
 
@@ -60,6 +62,7 @@ def count_all(measured: Sequence[BenchKey], folder: Path) -> Iterator[Count]:
     """
     first, *others = [_counting(key, folder / "direct") for key in measured]
     yield _count(first, "list", first.program("list", "--json"), 1, at_most=1)
+    yield _known_one(keys.copied(measured[0], folder / "known"))
     yield from _on_one_key(first)
     for key in others:
         yield _listing(key)
@@ -67,6 +70,15 @@ def count_all(measured: Sequence[BenchKey], folder: Path) -> Iterator[Count]:
     with keys.in_readers(on_cards) as (small, large):
         yield from _on_one_key(small)
         yield _listing(large)
+
+
+def _known_one(key: BenchKey) -> Count:
+    """Listing a known key, the last one seen, of twenty."""
+    children.done(key.program("add", key.name, "--key", key.selector))
+    keys.note(key.home, keys=OTHER_KEYS, passkeys=0, services=0, per_account=1)
+    key.count_commands()
+    # getInfo, and the signature that proves which one it is.
+    return _count(key, f"list, {OTHER_KEYS + 1} known keys", key.program("list", "--json"), 2, at_most=MAX_LIST_KNOWN)
 
 
 def _counting(key: BenchKey, folder: Path) -> BenchKey:

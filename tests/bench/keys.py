@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 NAME = "blue"
 PIN = "correct-horse"
 _FILL = Path(__file__).with_name("filling.py")
+_NOTE = Path(__file__).with_name("noting.py")
 _NFC = Path(__file__).parents[1] / "nfc"
 #: The key counts its commands down from here to the fault that it is to have then.
 _ODOMETER = 1_000_000
@@ -27,8 +28,9 @@ _ODOMETER = 1_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class BenchKey:
-    """A virtual key with a PIN, alone in its home."""
+    """A virtual key with a PIN, mostly alone in its home."""
 
+    name: str = NAME
     home: Path
     pin_file: Path
     sites: int
@@ -40,7 +42,7 @@ class BenchKey:
     @property
     def selector(self) -> str:
         """What ``--key`` takes."""
-        return f"nfc:{self.reader}" if self.reader else f"virtual:{NAME}"
+        return f"nfc:{self.reader}" if self.reader else f"virtual:{self.name}"
 
     @property
     def where(self) -> str:
@@ -60,29 +62,46 @@ class BenchKey:
 
     def count_commands(self) -> None:
         """Have the key count what it is sent from now on."""
-        children.done(self.program("virtual", "set", NAME, "fault=none", f"fault={_ODOMETER}:busy"))
+        children.done(self.program("virtual", "set", self.name, "fault=none", f"fault={_ODOMETER}:busy"))
 
     @property
     def commands_seen(self) -> int:
         """How many commands the key has got since it counts."""
-        settings = json.loads((self.home / "virtual" / f"{NAME}.settings.json").read_text())
+        settings = json.loads((self.home / "virtual" / f"{self.name}.settings.json").read_text())
         (left,) = settings["faults"]
         return _ODOMETER - int(left.split(":")[0])
 
 
 def make(folder: Path, *, sites: int, passkeys: int) -> BenchKey:
     """A new key in a home under *folder*, with so many passkeys spread over so many sites."""
-    home = folder / f"home-{passkeys}"
+    return _made(folder, folder / f"home-{passkeys}", NAME, sites, passkeys)
+
+
+def make_known(folder: Path, names: Sequence[str], *, sites: int, passkeys: int) -> tuple[BenchKey, ...]:
+    """Several such keys in one home, all of which keyctl knows, by their names."""
+    made = tuple(_made(folder, folder / f"home-of-{len(names)}", name, sites, passkeys) for name in names)
+    for key in made:
+        children.done(key.program("add", key.name, "--key", key.selector))
+    return made
+
+
+def note(home: Path, *, keys: int, passkeys: int, services: int, per_account: int) -> None:
+    """Note keys that are not here in the inventory of *home*, what is on them, and services."""
+    words = (sys.executable, str(_NOTE), str(home), *map(str, (keys, passkeys, services, per_account)))
+    children.done(children.Program(words=words, environment=children.clean_environment()))
+
+
+def _made(folder: Path, home: Path, name: str, sites: int, passkeys: int) -> BenchKey:
     pin_file = folder / "pin"
     if not pin_file.exists():
         pin_file.touch(0o600)
         pin_file.write_text(f"{PIN}\n")
-    key = BenchKey(home=home, pin_file=pin_file, sites=sites, passkeys=passkeys)
-    children.done(key.program("virtual", "new", NAME))
+    key = BenchKey(name=name, home=home, pin_file=pin_file, sites=sites, passkeys=passkeys)
+    children.done(key.program("virtual", "new", name))
     children.done(key.with_pin("pin", "set"))
     if passkeys:
         # In a process of its own: what fills keys is large, and children never seem smaller than who starts them.
-        words = (sys.executable, str(_FILL), str(home), NAME, PIN, str(sites), str(passkeys))
+        words = (sys.executable, str(_FILL), str(home), name, PIN, str(sites), str(passkeys))
         children.done(children.Program(words=words, environment=children.clean_environment()))
     return key
 
@@ -122,7 +141,7 @@ def in_readers(measured: Sequence[BenchKey]) -> Iterator[tuple[BenchKey, ...]]:
 
 @contextlib.contextmanager
 def _attached(key: BenchKey, port: int) -> Iterator[None]:
-    program = key.program("virtual", "attach", NAME, "--nfc", "--port", str(port))
+    program = key.program("virtual", "attach", key.name, "--nfc", "--port", str(port))
     process = subprocess.Popen(
         program.words,
         env=program.environment,

@@ -61,6 +61,10 @@ def test_list_sends_one_command_to_a_key(virtual):
     assert virtual["list"]["commands"] == 1
 
 
+def test_list_sends_three_commands_at_most_to_the_one_of_twenty_known_keys_that_was_last_seen(virtual):
+    assert virtual["list, 20 known keys"]["commands"] <= 3
+
+
 def test_info_sends_three_commands_at_most(virtual):
     assert virtual["info"]["commands"] <= 3
 

@@ -23,6 +23,14 @@ MAX_START_RATIO = 1.4
 MAX_KEY_RATIO = 3.0
 #: An answer that there is no key.
 MAX_ALONE_S = 0.3
+#: Times ``--version``.
+MAX_COVERAGE_RATIO = 4.0
+#: What is noted of keys for that.
+NOTED_KEYS, NOTED_PASSKEYS, NOTED_SERVICES = 20, 1800, 200
+#: Times the reading of one key.
+MAX_SCAN_RATIO = 1.2
+#: Milliseconds that such a key takes for each command, and what is on it.
+SLOW_MS, SLOW_SITES, SLOW_PASSKEYS = 20, 15, 25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +54,8 @@ class Timing:
     """The least that a case took in any round."""
 
     case: Case
+    #: The title of the unit.
+    unit: str
     wall_s: float
     cpu_s: float
     #: Of wall time, to the unit's; and of processor time.
@@ -78,10 +88,9 @@ def unit() -> Case:
 
 def start_cases(folder: Path) -> list[Case]:
     """Starting, without a key; and what else there is for keys."""
-    nothing = {"KEYCTL_HOME": str(folder / "home-empty")}
 
     def own(*arguments: str, **added: str) -> Program:
-        return Program(words=(*children.keyctl(), *arguments), environment=clean_environment(**nothing, **added))
+        return _at(folder / "home-empty", *arguments, **added)
 
     completion = own(_KEYCTL_COMPLETE="bash_complete", COMP_WORDS="keyctl p", COMP_CWORD="1")
     return [
@@ -109,6 +118,40 @@ def key_cases(measured_keys: Sequence[BenchKey]) -> list[Case]:
             max_ratio=MAX_KEY_RATIO,
         ),
         *(_listing(key) for key in measured_keys),
+    ]
+
+
+def coverage_cases(folder: Path) -> list[Case]:
+    """What a large inventory costs, in units of a start without one."""
+
+    def noted(per_account: int) -> Program:
+        home = folder / f"home-noted-{per_account}"
+        keys.note(home, keys=NOTED_KEYS, passkeys=NOTED_PASSKEYS, services=NOTED_SERVICES, per_account=per_account)
+        return _at(home, "coverage", "--json")
+
+    title = f"coverage --json, {NOTED_PASSKEYS} passkeys on {NOTED_KEYS} keys"
+    return [
+        Case(title="--version", program=_at(folder / "home-empty", "--version")),
+        Case(title=f"{title}, two for an account", program=noted(2), max_ratio=MAX_COVERAGE_RATIO),
+        Case(title=f"{title}, one for an account", program=noted(1)),
+    ]
+
+
+def scan_cases(folder: Path) -> list[Case]:
+    """What reading two slow keys costs, in units of reading one of them; they are alike."""
+    made = keys.make_known(folder, ("blue", "red"), sites=SLOW_SITES, passkeys=SLOW_PASSKEYS)
+    for key in made:
+        children.done(key.program("virtual", "set", key.name, f"delay-ms={SLOW_MS}"))
+    one, other = made
+
+    def scan(*arguments: str) -> Program:
+        return one.program("scan", "--json", "--pin-command", f"echo {keys.PIN}", *arguments)
+
+    title = f"scan --json, {SLOW_PASSKEYS} passkeys, {SLOW_MS} ms a command"
+    return [
+        Case(title=f"{title}, one key", program=scan("-k", one.selector)),
+        Case(title=f"{title}, the other", program=scan("-k", other.selector)),
+        Case(title=f"{title}, both", program=scan(), max_ratio=MAX_SCAN_RATIO),
     ]
 
 
@@ -145,6 +188,7 @@ def measured(cases: Sequence[Case], rounds: int) -> list[Timing | Case]:
         cpu_s = min(run.cpu_s for run in own)
         timings[case.title] = Timing(
             case=case,
+            unit=present[0].title,
             wall_s=wall_s,
             cpu_s=cpu_s,
             ratio=wall_s / unit_wall_s,
@@ -153,6 +197,12 @@ def measured(cases: Sequence[Case], rounds: int) -> list[Timing | Case]:
             failure=bad and f"exit status {bad.exit_status}, not {case.exit_status}",
         )
     return [timings.get(case.title, case) for case in cases]
+
+
+def _at(home: Path, *arguments: str, **added: str) -> Program:
+    """Keyctl with *arguments* in a home."""
+    environment = clean_environment(KEYCTL_HOME=str(home), **added)
+    return Program(words=(*children.keyctl(), *arguments), environment=environment)
 
 
 def _listing(key: BenchKey) -> Case:

@@ -77,6 +77,56 @@ def test_code_is_reached(run, virtual, keys, code):
     assert done.error["message"][0] != done.error["message"][0].upper() or not done.error["message"][0].isalpha()
 
 
+#: code -> a command line that ends with it, where blue and green have names.
+REACHED_WITH_NAMES = {
+    "name_not_found": ("forget", "red", "--yes"),
+    "name_exists": ("edit", "blue", "--name", "green"),
+    "key_known": ("add", "red", "-k", "virtual:blue"),
+    "name_invalid": ("add", "usb:blue", "-k", "virtual:old"),
+    "no_key": ("scan", "-k", "red"),
+    "confirm_required": ("forget", "blue"),
+    "declined": ("reset", "-k", "green", "--confirm", "virtual:green"),
+    "usage": ("edit", "blue"),
+}
+
+
+@pytest.fixture
+def named(run, keys):
+    """Blue and green have names."""
+    for name in ("blue", "green"):
+        assert run("add", name, "-k", f"virtual:{name}").status == 0
+    return keys
+
+
+@pytest.mark.parametrize("code", REACHED_WITH_NAMES)
+@pytest.mark.usefixtures("named")
+def test_code_about_a_name_is_reached(run, code):
+    done = run(*REACHED_WITH_NAMES[code], "--json")
+    assert done.code == code
+    assert done.status == CODES[code][0]
+
+
+def test_pin_that_failed_before_is_not_tried(run, virtual, named):
+    assert run("pin", "verify", "-k", "blue", "--pin-command", "echo 654321", "--json").code == "pin_wrong"
+    done = run("pin", "verify", "-k", "blue", "--pin-file", named["PIN"], "--json")
+    assert done.code == "pin_failed_before"
+    assert done.error["key"] == "blue"
+    assert virtual.tries() == 7
+    assert run("pin", "verify", "-k", "blue", "--pin-file", named["PIN"], "--try-pin-again").status == 0
+    assert run("pin", "verify", "-k", "blue", "--pin-file", named["PIN"]).status == 0
+
+
+def test_record_that_was_changed_gets_no_pin(run, virtual, named, home):
+    records = {json.loads(path.read_text())["name"]: path for path in (home / "keys").glob("*.json")}
+    first_seen = home / "state" / "pins" / records["blue"].name
+    other = home / "state" / "pins" / records["green"].name
+    first_seen.write_bytes(other.read_bytes())
+    done = run("pin", "verify", "-k", "blue", "--pin-file", named["PIN"], "--json")
+    assert done.code == "recognition_changed"
+    assert done.status == 6
+    assert virtual.tries() == 8
+
+
 def test_every_status_of_this_version_is_reached():
     reached = {CODES[code][0] for code in REACHED}
     # Done, and what spoils a file under the home folder, have tests of their own.
@@ -134,6 +184,7 @@ def contents(folder):
         ("virtual", "unplug", "blue"),
         ("virtual", "new", "pink"),
         ("virtual", "set", "blue", "touch=never"),
+        ("add", "blue", "-k", "virtual:blue"),
     ],
 )
 @pytest.mark.usefixtures("keys")
@@ -262,7 +313,8 @@ def test_home_of_somebody_else_is_told(as_nobody, home):
     status, found = as_nobody()
     assert status == 0
     assert found["status"] == "partial"
-    assert [error["code"] for error in found["errors"]] == ["store_unreadable"]
+    # Once for the inventory, once for the virtual keys.
+    assert [error["code"] for error in found["errors"]] == ["store_unreadable"] * 2
 
 
 KEYUTILS = [

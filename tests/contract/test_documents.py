@@ -5,6 +5,7 @@ another type shows up there as a diff that wants the schema's number raised.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,22 @@ COMMANDS = {
     "passkeys-show": ("passkeys", "show", "ID", *WITH_PIN),
     "passkeys-rename": ("passkeys", "rename", "ID", "--user-name", "lee", *WITH_PIN),
     "passkeys-delete": ("passkeys", "delete", "ID", "--yes", *WITH_PIN),
+    "list-known": ("list",),
+    "add": ("add", "blue-5c", "--role", "primary"),
+    "edit": ("edit", "known", "--location", "the safe"),
+    "forget": ("forget", "known", "--confirm", "known"),
+    "scan": ("scan", "--pin-file", "pin", "--try-pin-again"),
+    "service-add": ("service", "add", "PayPal", "--account", "kim", "--on", "known", "--recovery", "sms"),
+    "service-edit": ("service", "edit", "shop", "--recovery", "codes"),
+    "service-remove": ("service", "remove", "shop", "--yes"),
+    "service-list": ("service", "list"),
+    "service-import": ("service", "import", "accounts.csv"),
+    "coverage": ("coverage",),
+    "coverage-missing": ("coverage", "--missing", "other"),
+    "coverage-without": ("coverage", "--without", "known"),
+    "inventory-export": ("inventory", "export"),
+    "inventory-import": ("inventory", "import", "export.json"),
+    "inventory-path": ("inventory", "path"),
     "reset": ("reset", "--dry-run"),
     "wink": ("wink",),
     "doctor": ("doctor", "--key", "virtual:red"),
@@ -42,6 +59,12 @@ COMMANDS = {
     "no-key": ("info", "--key", "virtual:red"),
     "usage": ("list", "--frobnicate"),
     "pin-wrong": ("pin", "verify", "--key", "virtual:blue", "--pin-file", "wrong"),
+}
+#: Those for which the key was given a name and read before, and an account noted.
+KNOWN = {
+    name
+    for name, words in COMMANDS.items()
+    if words[0] in {"edit", "forget", "scan", "service", "coverage", "inventory"} or name == "list-known"
 }
 
 
@@ -63,6 +86,8 @@ def test_the_document_is_as_promised(name, home, tmp_path, monkeypatch, capsys, 
     assert main(["virtual", "new", "blue"]) == 0
     assert main(["pin", "set", *WITH_PIN]) == 0
     passkey_id = registration.register(home / "virtual", "blue", SITE, PIN).hex()
+    if name in KNOWN:
+        get_to_know(home)
     if name == "pin-set":
         main(["virtual", "new", "fresh"])
     if name == "list-broken-key":
@@ -81,6 +106,20 @@ def test_the_document_is_as_promised(name, home, tmp_path, monkeypatch, capsys, 
     if request.config.getoption("--accept"):
         golden.write_text(json.dumps(told, indent=2) + "\n")
     assert json.loads(golden.read_text()) == told
+
+
+def get_to_know(home: Path) -> None:
+    """The key, and another one that lacks what it opens."""
+    assert main(["add", "known", *WITH_PIN[:2]]) == 0
+    assert main(["scan", "--key", "known", *WITH_PIN[2:]]) == 0
+    assert main(["virtual", "new", "other"]) == 0
+    assert main(["add", "other", "--key", "virtual:other"]) == 0
+    assert main(["virtual", "unplug", "other"]) == 0
+    assert main(["service", "add", "shop", "--rp", "shop.example", "--on", "known"]) == 0
+    assert main(["inventory", "export", "export.json"]) == 0
+    Path("accounts.csv").write_text("name,rp_id,account,keys,recovery\nMail,mail.example,kim,known;other,codes\n")
+    assert main(["edit", "known", "--note", "newer than the export"]) == 0
+    registration.register(home / "virtual", "blue", replace(SITE, rp_id="new.example"), PIN)
 
 
 def test_no_golden_file_is_left_over():

@@ -12,9 +12,9 @@ from keyctl.core import coverage as rules
 from keyctl.core.account_rows import NOTHING, Status
 from keyctl.core.coverage import coverage, missing, stranded
 from keyctl.core.holdings import Derived, Evidence, How
-from keyctl.core.inventory import OWN_RP_ID, Recovery
+from keyctl.core.inventory import Recovery
 from keyctl.core.sites import UrlKind
-from keyctl.model import KeyState
+from keyctl.model import OWN_RP_ID, KeyState
 
 from .coverage_parts import LONG_AGO, NOW, SEEN_AT, inventory_of, key, passkey, registration, service
 

@@ -12,13 +12,12 @@ from fido2 import cbor
 from fido2.ctap2 import ClientPin, Config, Ctap2
 
 from keyctl.core import public_keys
-from keyctl.core.inventory import OWN_RP_ID
 from keyctl.device.authenticator_data import Flag
 from keyctl.device.discover import Found
 from keyctl.device.guard import GuardedDevice
 from keyctl.device.session import Session
 from keyctl.errors import KeyctlError, NotFoundError, PinError, TouchError
-from keyctl.model import Transport, Waits
+from keyctl.model import OWN_RP_ID, Transport, Waits
 from keyctl.virtual.device import VirtualDevice
 
 if TYPE_CHECKING:

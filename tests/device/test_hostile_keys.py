@@ -9,13 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from keyctl.core import public_keys
-from keyctl.core.inventory import OWN_RP_ID
 from keyctl.device.commands import describe
 from keyctl.device.discover import Found
 from keyctl.device.guard import GuardedDevice
 from keyctl.device.session import Session
 from keyctl.errors import KeyctlError
-from keyctl.model import Transport
+from keyctl.model import OWN_RP_ID, Transport
 from keyctl.virtual.device import VirtualDevice
 
 if TYPE_CHECKING:

@@ -10,12 +10,11 @@ import pytest
 from fido2.ctap import STATUS, CtapError
 
 from keyctl.core import public_keys
-from keyctl.core.inventory import OWN_RP_ID
 from keyctl.device.discover import Found
 from keyctl.device.guard import GuardedDevice
 from keyctl.device.session import Session
 from keyctl.errors import KeyctlError, NotFoundError, TouchError, UnsupportedError
-from keyctl.model import Transport, Waits
+from keyctl.model import OWN_RP_ID, Transport, Waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable

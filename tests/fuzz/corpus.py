@@ -10,12 +10,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from keyctl.core.inventory import OWN_RP_ID
 from keyctl.device import registration
 from keyctl.device.discover import Found
 from keyctl.device.guard import GuardedDevice
 from keyctl.device.session import Session
-from keyctl.model import Transport
+from keyctl.model import OWN_RP_ID, Transport
 from keyctl.virtual import keys
 from keyctl.virtual.device import VirtualDevice
 

@@ -16,14 +16,13 @@ import pytest
 from fido2.ctap import CtapDevice, CtapError
 
 from keyctl.core import luks_tokens, openssh_keys, pam_mappings, service_files
-from keyctl.core.inventory import OWN_RP_ID
 from keyctl.core.local_files import LocalFileError
 from keyctl.device.ctaphid import HidDevice
 from keyctl.device.discover import Found
 from keyctl.device.guard import GuardedDevice
 from keyctl.device.session import Session
 from keyctl.errors import KeyctlError
-from keyctl.model import Transport
+from keyctl.model import OWN_RP_ID, Transport
 from keyctl.store import inventory as store
 from keyctl.virtual import keys
 from keyctl.virtual.card import FidoCard

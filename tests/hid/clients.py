@@ -162,11 +162,12 @@ class OpenSsh:
     Args:
         computer: Where it runs.
         pin: The PIN of whatever key is plugged in.
+        folder: Where the keys lie; None: where nothing is yet.
     """
 
-    def __init__(self, computer: Computer, pin: str) -> None:
+    def __init__(self, computer: Computer, pin: str, folder: str | None = None) -> None:
         self._computer = computer
-        self._folder = computer.new_path()
+        self._folder = folder or computer.new_path()
         window = f"{self._folder}/window"
         computer.guest.write(window, f"#!/bin/sh\necho {pin}\n", 0o755)
         self._env = {"SSH_ASKPASS": window, "SSH_ASKPASS_REQUIRE": "force", "HOME": self._folder}

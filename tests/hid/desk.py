@@ -73,7 +73,7 @@ class Computer:
 
     def __init__(self, guest: Guest) -> None:
         self.guest = guest
-        #: The home folder of keyctl, not there yet.
+        #: The user's home folder, not there yet.
         self.home = "/run/home"
         self._runs = itertools.count(1)
         self._paths = itertools.count(1)
@@ -106,7 +106,7 @@ class Computer:
 
     def _environment(self) -> dict[str, str]:
         assert next(self._runs) <= MAX_RUNS, "too many runs of keyctl in the guest"
-        return {"KEYCTL_HOME": self.home}
+        return {"HOME": self.home, "KEYCTL_HOME": f"{self.home}/keyctl"}
 
     def keyctl(self, *arguments: str, pin: str = "", user: int | None = None) -> Told:
         return self.start_keyctl(*arguments, pin=pin, user=user).told()
@@ -118,7 +118,7 @@ class Computer:
         return done.stdout
 
     def move_out(self) -> None:
-        """Begin anew with nothing of keyctl's own."""
+        """Begin anew with nothing of keyctl's own, and nothing of the user's."""
         self.home = self.new_path()
 
     def new_path(self) -> str:

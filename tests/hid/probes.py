@@ -11,9 +11,19 @@ import threading
 import time
 from pathlib import Path
 
+from fido2.client import DefaultClientDataCollector, Fido2Client, UserInteraction
 from fido2.ctap import CtapError
 from fido2.ctap1 import Ctap1
 from fido2.hid import open_device
+from fido2.webauthn import (
+    AuthenticatorSelectionCriteria,
+    PublicKeyCredentialCreationOptions,
+    PublicKeyCredentialParameters,
+    PublicKeyCredentialRpEntity,
+    PublicKeyCredentialType,
+    PublicKeyCredentialUserEntity,
+    ResidentKeyRequirement,
+)
 
 from keyctl.cli import main
 from keyctl.device import choose, hidraw, session
@@ -119,6 +129,34 @@ def framing() -> None:
         "u2f": Ctap1(device).get_version(),
     }
     json.dump(told, sys.stdout)
+
+
+class _Window(UserInteraction):
+    """Where the user of a browser types the PIN."""
+
+    def __init__(self, pin: str) -> None:
+        self._pin = pin
+
+    def request_pin(self, *_: object) -> str:
+        return self._pin
+
+
+def sign_up() -> None:
+    """Make passkeys as a browser does: on which node, the PIN, the user, and the sites."""
+    _, path, pin, user, *sites = sys.argv
+    device = open_device(path)
+    kind = PublicKeyCredentialType.PUBLIC_KEY
+    for site in sites:
+        options = PublicKeyCredentialCreationOptions(
+            rp=PublicKeyCredentialRpEntity(id=site, name=site),
+            user=PublicKeyCredentialUserEntity(id=user.encode(), name=user, display_name=user.title()),
+            challenge=b"challenge",
+            pub_key_cred_params=[PublicKeyCredentialParameters(type=kind, alg=-7)],
+            authenticator_selection=AuthenticatorSelectionCriteria(resident_key=ResidentKeyRequirement.REQUIRED),
+        )
+        client = Fido2Client(device, DefaultClientDataCollector(f"https://{site}"), _Window(pin))
+        client.make_credential(options)
+    json.dump(None, sys.stdout)
 
 
 def attach() -> None:

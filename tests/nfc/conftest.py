@@ -18,7 +18,7 @@ from keyctl.virtual.vpcd import serve
 from . import daemon
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from fido2.pcsc import CtapPcscDevice
@@ -27,15 +27,31 @@ if TYPE_CHECKING:
 class InReader:
     """A virtual key in a reader, served by a thread."""
 
-    def __init__(self, folder: Path, name: str, slot: daemon.Slot) -> None:
-        self.reader = slot.reader
+    def __init__(self, folder: Path, name: str, slots: Sequence[daemon.Slot], number: int) -> None:
         self._folder = folder
         self._name = name
-        self._slot = slot
+        self._slots = slots
+        self._lies = False
+        self.lay(number)
+
+    def lay(self, number: int) -> None:
+        """Lay the card on a reader, where none lies, and wait until it has noticed."""
+        self._slot = self._slots[number]
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name=f"reader of {name}", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name=f"reader of {self._name}", daemon=True)
         self._thread.start()
-        slot.wait(card=True)
+        self._lies = True
+        self._slot.wait(card=True)
+
+    @property
+    def reader(self) -> str:
+        """The name of the reader that it lies on, or lay on last."""
+        return self._slot.reader
+
+    @property
+    def selector(self) -> str:
+        """What ``--key`` takes for it."""
+        return f"nfc:{self.reader}"
 
     def _serve(self) -> None:
         with VirtualDevice(self._folder, self._name) as device:
@@ -77,7 +93,10 @@ class InReader:
         self._slot.wait(card=False)
 
     def detach(self) -> None:
-        """Take the card off the reader, and wait until it has noticed."""
+        """Take the card off the reader, if it lies on one, and wait until it has noticed."""
+        if not self._lies:
+            return
+        self._lies = False
         self._stop.set()
         self._thread.join(daemon.PATIENCE_S)
         assert not self._thread.is_alive()
@@ -98,12 +117,11 @@ def slots() -> Iterator[tuple[daemon.Slot, ...]]:
 @pytest.fixture
 def attached(slots: tuple[daemon.Slot, ...], tmp_path: Path) -> Iterator[Callable[..., InReader]]:
     """A function that makes a virtual key and puts it into reader 0 or 1."""
-    folder = tmp_path / "virtual"
     with contextlib.ExitStack() as stack:
 
-        def attach(name: str, slot: int = 0, *, profile: str = "full") -> InReader:
+        def attach(name: str, slot: int = 0, *, profile: str = "full", folder: Path = tmp_path / "virtual") -> InReader:
             keys.new(folder, name, profile)
-            card = InReader(folder, name, slots[slot])
+            card = InReader(folder, name, slots, slot)
             stack.callback(card.detach)
             return card
 

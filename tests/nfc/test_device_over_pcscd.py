@@ -12,11 +12,10 @@ import pytest
 from fido2.ctap2 import ClientPin, Ctap2
 
 from keyctl.core import public_keys
-from keyctl.core.inventory import OWN_RP_ID
 from keyctl.device import choose, session, virtual_keys
 from keyctl.device.discover import Discovery, Found, discover
 from keyctl.errors import KeyChoiceError, KeyctlError, StoreError
-from keyctl.model import Access, Transport, Waits
+from keyctl.model import OWN_RP_ID, Access, Transport, Waits
 from keyctl.store.paths import virtual_keys_folder
 
 if TYPE_CHECKING:

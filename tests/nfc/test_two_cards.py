@@ -6,23 +6,13 @@ The cards lie on readers of the real smart card service; after every step both s
 from __future__ import annotations
 
 import json
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fido2.client import DefaultClientDataCollector, Fido2Client, UserInteraction
-from fido2.ctap2 import ClientPin, CredentialManagement, Ctap2
-from fido2.webauthn import (
-    AuthenticatorSelectionCriteria,
-    PublicKeyCredentialCreationOptions,
-    PublicKeyCredentialParameters,
-    PublicKeyCredentialRpEntity,
-    PublicKeyCredentialType,
-    PublicKeyCredentialUserEntity,
-    ResidentKeyRequirement,
-)
 
 from keyctl.cli.main import main
+
+from .browser import credentials, sign_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,42 +45,6 @@ def keyctl(cards: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[
         return document["data"]
 
     return run
-
-
-class Browser(UserInteraction):
-    def __init__(self, pin: str) -> None:
-        self._pin = pin
-
-    def request_pin(self, _permissions: object, _rp_id: str | None) -> str:
-        return self._pin
-
-
-def sign_up(card: Any, pin: str, rp_id: str, user: str) -> bytes:
-    kind = PublicKeyCredentialType.PUBLIC_KEY
-    options = PublicKeyCredentialCreationOptions(
-        rp=PublicKeyCredentialRpEntity(id=rp_id, name=rp_id),
-        user=PublicKeyCredentialUserEntity(id=sha256(user.encode()).digest(), name=user, display_name=user.title()),
-        challenge=b"challenge",
-        pub_key_cred_params=[PublicKeyCredentialParameters(type=kind, alg=-7)],
-        authenticator_selection=AuthenticatorSelectionCriteria(resident_key=ResidentKeyRequirement.REQUIRED),
-    )
-    with card.open() as device:
-        client = Fido2Client(device, DefaultClientDataCollector(f"https://{rp_id}"), Browser(pin))
-        return bytes(client.make_credential(options).raw_id)
-
-
-def credentials(card: Any, pin: str) -> set[tuple[str, bytes, str]]:
-    """What python-fido2's own credential management sees: site, id and user name."""
-    with card.open() as device:
-        ctap = Ctap2(device)
-        pins = ClientPin(ctap)
-        token = pins.get_pin_token(pin, ClientPin.PERMISSION.CREDENTIAL_MGMT)
-        management = CredentialManagement(ctap, pins.protocol, token)
-        return {
-            (rp[management.RESULT.RP]["id"], bytes(found[management.RESULT.CREDENTIAL_ID]["id"]), found[6]["name"])
-            for rp in management.enumerate_rps()
-            for found in management.enumerate_creds(rp[management.RESULT.RP_ID_HASH])
-        }
 
 
 def listed(data: Any) -> set[tuple[str, bytes, str]]:

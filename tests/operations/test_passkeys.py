@@ -2,8 +2,8 @@
 
 import pytest
 
-from keyctl.errors import DeclinedError, NotFoundError, UnreachableError, UnsupportedError, UsageError
-from keyctl.operations import opening, passkeys
+from keyctl.errors import DeclinedError, NotFoundError, StoreError, UnreachableError, UnsupportedError, UsageError
+from keyctl.operations import opening, passkeys, scanning
 from keyctl.operations.passkeys import Selection
 from keyctl.virtual import keys
 
@@ -227,3 +227,126 @@ def test_a_key_without_a_list_is_refused_before_its_pin_is_asked_for(desk, perso
         with pytest.raises(UnsupportedError):
             passkeys.list_all(session, circumstances)
     assert who.requests == []
+
+
+@pytest.fixture
+def noted(desk, person):
+    """Blue and green, known and scanned; both open a.example for kim, only blue opens b.example."""
+    for name, sites in (("blue", ("a.example", "b.example")), ("green", ("a.example",))):
+        desk.know(name, pin=True)
+        for site in sites:
+            desk.sign_up(name, site)
+    scanning.scan(desk.circumstances(person(pins=[PIN, PIN])), findings=None, dry_run=False)
+    return desk
+
+
+def ids(desk, name="blue"):
+    return {passkey.rp_id: passkey.credential_id for passkey in desk.record(name).passkeys}
+
+
+def delete_noted(desk, who, *own_ids, dry_run=False, **selection):
+    circumstances = desk.circumstances(who, "blue")
+    with opening.opened(circumstances) as session:
+        chosen = Selection(ids=tuple(own_id.hex() for own_id in own_ids), **selection)
+        return passkeys.delete(session, circumstances, chosen, dry_run=dry_run)
+
+
+def test_a_deleted_passkey_is_forgotten_in_the_same_run(noted, person):
+    _, errors = delete_noted(noted, person(pins=[PIN]), ids(noted)["a.example"])
+    assert errors == ()
+    assert set(ids(noted)) == {"b.example"}
+    assert "passkeys" in noted.record("blue").changed
+    assert set(ids(noted, "green")) == {"a.example"}
+
+
+def test_what_another_key_opens_wants_a_yes(noted, person):
+    who = person(pins=[PIN])
+    delete_noted(noted, who, ids(noted)["a.example"])
+    assert who.asked[0] == "confirmable"
+    assert "nothing else" not in who.asked[1]
+
+
+@pytest.mark.parametrize("by_site", [False, True])
+def test_what_nothing_else_opens_wants_the_name_before_the_pin(noted, person, by_site):
+    who = person(pins=[PIN])
+    if by_site:
+        delete_noted(noted, who, rp="b.example")
+    else:
+        delete_noted(noted, who, ids(noted)["b.example"])
+    assert who.asked[0] == "confirmable by blue"
+    assert who.asked[1].startswith("This account opens with nothing else:\n  b.example, kim\n")
+    assert who.asked[1].endswith(" blue")
+
+
+def test_a_passkey_that_was_not_noted_yet_is_judged_when_it_is_seen(noted, person):
+    own = noted.sign_up("blue", "c.example")
+    who = person(pins=[PIN])
+    delete_noted(noted, who, own)
+    assert who.asked[0] == "confirmable"
+    assert "  c.example, kim\n" in who.asked[1]
+    assert set(ids(noted)) == {"a.example", "b.example"}
+
+
+def test_what_is_not_deleted_is_still_noted(noted, person):
+    before = noted.files()
+    with pytest.raises(DeclinedError):
+        delete_noted(noted, person(pins=[PIN], agrees=False), ids(noted)["a.example"])
+    delete_noted(noted, person(pins=[PIN]), ids(noted)["a.example"], dry_run=True)
+    assert noted.files() == before
+
+
+def test_a_damaged_inventory_is_told_before_the_pin_is_asked_for(noted, person):
+    own = ids(noted)["a.example"]
+    (noted.home / "keys" / "x.json").write_text("{}")
+    who = person(pins=[PIN])
+    for dry_run in (True, False):
+        circumstances = noted.circumstances(who, "blue")
+        with opening.opened(circumstances) as session:
+            if dry_run:
+                assert passkeys.show(session, circumstances, own.hex()).passkey.rp_id == "a.example"
+                who.requests.clear()
+                continue
+            with pytest.raises(StoreError):
+                passkeys.delete(session, circumstances, Selection(ids=(own.hex(),)), dry_run=False)
+            with pytest.raises(StoreError):
+                passkeys.rename(session, circumstances, own.hex(), user_name="lee", display_name=None, dry_run=False)
+    assert who.requests == []
+
+
+def test_a_deletion_that_could_not_be_noted_is_told_with_its_result(noted, person):
+    class Meddling(person):
+        def confirm(self, question, text=None):
+            super().confirm(question, text)
+            (noted.home / "keys" / "x.json").write_text("{}")
+
+    deletion, errors = delete_noted(noted, Meddling(pins=[PIN]), ids(noted)["a.example"])
+    assert [passkey.rp_id for passkey in deletion.deleted] == ["a.example"]
+    assert [error.code for error in errors] == ["store_unreadable"]
+    assert errors[0].message.startswith("1 passkey was deleted from blue, but that could not be noted: ")
+
+
+def test_a_renamed_passkey_is_noted_with_its_new_names(noted, person):
+    own = ids(noted)["a.example"]
+    circumstances = noted.circumstances(person(pins=[PIN]), "blue")
+    with opening.opened(circumstances) as session:
+        passkeys.rename(session, circumstances, own.hex(), user_name="lee", display_name="Lee", dry_run=False)
+    names = {passkey.rp_id: (passkey.user_name, passkey.display_name) for passkey in noted.record("blue").passkeys}
+    assert names == {"a.example": ("lee", "Lee"), "b.example": ("kim", "Kim")}
+
+
+def test_a_renamed_passkey_that_was_never_noted_is_left_to_the_next_scan(noted, person):
+    own = noted.sign_up("blue", "c.example")
+    before = noted.files()
+    circumstances = noted.circumstances(person(pins=[PIN]), "blue")
+    with opening.opened(circumstances) as session:
+        passkeys.rename(session, circumstances, own.hex(), user_name="lee", display_name=None, dry_run=False)
+    assert noted.files() == before
+
+
+def test_a_locked_key_is_noted_too(noted, person):
+    noted.always_uv("blue")
+    circumstances = noted.circumstances(person(pins=[PIN]), "virtual:blue")
+    own = ids(noted)["a.example"]
+    with opening.opened(circumstances) as session:
+        passkeys.delete(session, circumstances, Selection(ids=(own.hex(),)), dry_run=False)
+    assert set(ids(noted)) == {"b.example"}

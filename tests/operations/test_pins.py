@@ -1,9 +1,14 @@
 """PINs: every check that costs nothing comes first, and the last tries belong to people."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
-from keyctl.errors import PinError
-from keyctl.operations import opening, pins
+from keyctl.errors import DeclinedError, KeyChoiceError, PinError, StoreError
+from keyctl.model import Recognition
+from keyctl.operations import opening, passkeys, pins
+from keyctl.store import state as local_state
 from keyctl.virtual import keys
 
 PIN = "123456"
@@ -133,3 +138,165 @@ def test_a_dry_run_asks_for_no_pin(desk, person, locked):
     with opening.opened(circumstances) as session:
         assert not pins.change(session, circumstances, dry_run=True).changed
     assert who.requests == []
+
+
+@pytest.fixture
+def known(desk):
+    """Blue with a PIN and a name."""
+    desk.know("blue", pin=True)
+    return desk
+
+
+def attempt(desk, who, wanted=None, *, again=False):
+    circumstances = replace(desk.circumstances(who, wanted), try_pin_again=again)
+    with opening.opened(circumstances) as session:
+        return pins.verify(session, circumstances)
+
+
+def refused(desk, who, wanted=None, *, again=False):
+    """The code with which the PIN is refused."""
+    with pytest.raises(PinError) as caught:
+        attempt(desk, who, wanted, again=again)
+    return caught.value.code
+
+
+def test_a_known_key_gets_its_pin_unattended_by_its_name_or_without(known, person):
+    for wanted in (None, "blue", "virtual:blue"):
+        who = person(pins=[PIN], attended=False)
+        assert attempt(known, who, wanted).key.name == "blue"
+        assert who.requests[0].key == "blue"
+
+
+def test_after_a_wrong_pin_unattended_none_is_tried(known, person):
+    assert refused(known, person(pins=["wrong pin"], attended=False), "blue") == "pin_wrong"
+    for wanted in (None, "blue", "virtual:blue"):
+        who = person(pins=[PIN], attended=False)
+        assert refused(known, who, wanted) == "pin_failed_before"
+        assert who.requests == []
+    assert known.tries("blue") == 7
+
+
+def test_a_right_one_from_a_person_lifts_that(known, person):
+    refused(known, person(pins=["wrong pin"], attended=False))
+    attempt(known, person(pins=[PIN]))
+    attempt(known, person(pins=[PIN], attended=False))
+
+
+def test_so_does_a_right_one_that_was_asked_to_be_tried_again(known, person):
+    refused(known, person(pins=["wrong pin"], attended=False))
+    assert refused(known, person(pins=["wrong pin"], attended=False), again=True) == "pin_wrong"
+    assert refused(known, person(pins=[PIN], attended=False)) == "pin_failed_before"
+    attempt(known, person(pins=[PIN], attended=False), again=True)
+    attempt(known, person(pins=[PIN], attended=False))
+
+
+def test_a_wrong_pin_that_a_person_typed_stops_no_script(known, person):
+    refused(known, person(pins=["wrong pin"]))
+    attempt(known, person(pins=[PIN], attended=False))
+
+
+def test_a_person_is_not_stopped_by_what_a_script_did(known, person):
+    refused(known, person(pins=["wrong pin"], attended=False))
+    assert refused(known, person(pins=["wrong pin"])) == "pin_wrong"
+    assert refused(known, person(pins=[PIN], attended=False)) == "pin_failed_before"
+
+
+def test_the_mark_is_kept_by_every_command_and_for_that_key_alone(known, person):
+    known.know("green", pin=True)
+    circumstances = known.circumstances(person(pins=["wrong pin"], attended=False), "blue")
+    with opening.opened(circumstances) as session, pytest.raises(PinError):
+        passkeys.list_all(session, circumstances)
+    assert refused(known, person(pins=[PIN], attended=False), "blue") == "pin_failed_before"
+    attempt(known, person(pins=[PIN], attended=False), "green")
+
+
+def test_a_new_pin_lifts_the_mark(known, person):
+    refused(known, person(pins=["wrong pin"], attended=False))
+    circumstances = known.circumstances(person(pins=[PIN, "654321"]))
+    with opening.opened(circumstances) as session:
+        pins.change(session, circumstances, dry_run=False)
+    attempt(known, person(pins=["654321"], attended=False))
+
+
+def test_where_the_mark_cannot_be_kept_the_command_still_says_what_happened(known, person):
+    local_state.forget(known.home / "state", known.record("blue").id)
+    who = person(pins=["wrong pin"], attended=False)
+    # No folder can be made there.
+    circumstances = replace(known.circumstances(who), state=Path("/proc/keyctl"))
+    with pytest.raises(PinError) as caught, opening.opened(circumstances) as session:
+        pins.verify(session, circumstances)
+    assert caught.value.code == "pin_wrong"
+    assert "could not be noted" in who.told[-1]
+
+
+def test_a_name_gives_the_pin_to_no_key_that_merely_is_there(known, person):
+    """A stranger in the place of the key, of its model, with the same PIN."""
+    known.new("red")
+    known.set_pin("red")
+    known.swap("blue", "red")
+    keys.unplug(known.folder, "red")
+    who = person(pins=[PIN], attended=False)
+    with pytest.raises(KeyChoiceError, match="blue is not connected"):
+        attempt(known, who, "blue")
+    assert who.requests == []
+    # By its place it is what it is: unknown.
+    assert attempt(known, who, "virtual:blue").key.name is None
+
+
+@pytest.fixture
+def changed(known):
+    """The inventory has another public key for blue than the one that was first seen here."""
+    local_state.write_pin(known.home / "state", known.record("blue").id, b"another")
+    assert known.seen("blue").recognition is Recognition.CHANGED
+    return known
+
+
+@pytest.mark.parametrize("wanted", [None, "blue", "virtual:blue"])
+def test_a_changed_record_gets_no_pin_unattended(changed, person, wanted):
+    who = person(pins=[PIN], attended=False)
+    with pytest.raises(StoreError) as caught:
+        attempt(changed, who, wanted)
+    assert caught.value.code == "recognition_changed"
+    assert "keyctl pin verify -k blue" in str(caught.value.hint)
+    assert who.requests == []
+    assert changed.tries("blue") == 8
+
+
+def test_a_person_who_does_not_confirm_a_changed_record_is_asked_for_no_pin(changed, person):
+    who = person(pins=[PIN], agrees=False)
+    with pytest.raises(DeclinedError):
+        attempt(changed, who, "blue")
+    assert who.requests == []
+    assert changed.seen("blue").recognition is Recognition.CHANGED
+
+
+def test_a_person_confirms_a_changed_record_once(changed, person):
+    who = person(pins=[PIN])
+    assert attempt(changed, who, "blue").key.recognition is Recognition.PROVED
+    [question] = who.asked
+    assert "is not the one first seen on this computer" in question
+    assert question.endswith(" blue")
+    who = person(pins=[PIN])
+    attempt(changed, who, "blue")
+    assert who.asked == []
+
+
+def test_a_first_pin_is_for_a_confirmed_key_too(desk, person):
+    record = desk.know("blue")
+    local_state.write_pin(desk.home / "state", record.id, b"another")
+    circumstances = desk.circumstances(person(pins=[PIN], attended=False), "blue")
+    with opening.opened(circumstances) as session, pytest.raises(StoreError):
+        pins.set_first(session, circumstances, dry_run=False)
+    with opening.opened(desk.circumstances(person())) as session:
+        assert not session.info.pin_set
+
+
+def test_a_locked_key_that_wants_another_pin_first_can_have_it(desk, person):
+    desk.know("blue", pin=True)
+    desk.always_uv("blue")
+    desk.force_pin_change("blue")
+    circumstances = desk.circumstances(person(pins=[PIN, "654321"]))
+    with opening.opened(circumstances) as session:
+        assert session.key.recognition is Recognition.LOCKED
+        assert pins.change(session, circumstances, dry_run=False).changed
+    attempt(desk, person(pins=["654321"]))

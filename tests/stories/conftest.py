@@ -7,10 +7,11 @@ the stage:
     % file NAME TEXT            a private file in the story's folder, its lines separated by ``|``
     % sign-up KEY SITE USER     somebody registers the virtual key at a site, with the PIN 123456
     % stdin TEXT                what the next command reads
+    % swap KEY KEY              two virtual keys change places, as if each were put where the other was
 
 ``{SITE/USER}`` in a command stands for the first 16 digits of that passkey's id. In the output the ids, which are
-random, are shown as ``<SITE/USER>``, and the story's folder as ``~``; nothing else is replaced. ``pytest --accept``
-writes what came out into the file.
+random, are shown as ``<SITE/USER>``, the story's folder as ``~``, dates as ``<date>`` and the inventory's own numbers
+as ``<id>``; nothing else is replaced. ``pytest --accept`` writes what came out into the file.
 """
 
 from __future__ import annotations
@@ -76,6 +77,8 @@ class Stage:
 
     def __init__(self) -> None:
         self._ids: dict[str, str] = {}
+        #: Those of earlier keys for the same account too.
+        self._all_ids: list[tuple[str, str]] = []
         self._stdin = ""
 
     def play(self, told: str) -> str:
@@ -109,9 +112,17 @@ class Stage:
             key, rp_id, user = rest
             site = registration.Site(rp_id=rp_id, user_name=user, display_name=user.title())
             folder = self._folder / "home" / "virtual"
-            self._ids[f"{rp_id}/{user}"] = registration.register(folder, key, site, PIN).hex()
+            own_id = registration.register(folder, key, site, PIN).hex()
+            self._ids[f"{rp_id}/{user}"] = own_id
+            self._all_ids.append((f"{rp_id}/{user}", own_id))
         elif what == "stdin":
             self._stdin = rest[0].replace("|", "\n") + "\n"
+        elif what == "swap":
+            one, other = (self._folder / "home" / "virtual" / f"{name}.json" for name in rest)
+            aside = one.with_name("aside")
+            one.rename(aside)
+            other.rename(one)
+            aside.rename(other)
         else:
             raise ValueError(f"no stage direction: {what}")
 
@@ -131,11 +142,13 @@ class Stage:
             yield f"[exit {status}]"
 
     def _stable(self, text: str) -> str:
-        for name, own_id in self._ids.items():
+        for name, own_id in self._all_ids:
             # Any prefix of eight digits or more: lists show the shortest one that is unique.
             text = re.sub(
                 rf"\b{own_id[:8]}[0-9a-f]*", lambda match, name=name, own=own_id: _shown(match, name, own), text
             )
+        text = re.sub(r"\b20\d\d-\d\d-\d\d(T[0-9:]{8}Z)?", "<date>", text)
+        text = re.sub(r"\b[0-9a-f]{16}(?=\.json\b)", "<id>", text)
         return text.replace(str(self._folder), "~")
 
 

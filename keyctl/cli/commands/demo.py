@@ -68,32 +68,46 @@ def _play(folder: Path) -> Iterator[Step]:
 
     yield step("two keys: blue for the key ring, green for the safe", "keyctl virtual new blue")
     yield step("", "keyctl virtual new green")
-    yield step("what is connected?", "keyctl list --key virtual:blue")
-    yield step("what is it, and what can it do?", "keyctl info --key virtual:blue")
     yield step("both get a PIN", "keyctl pin set --key virtual:blue --pin-file pin")
     yield step("", "keyctl pin set --key virtual:green --pin-file pin")
+    yield step("and a name, by which they are known again", "keyctl add blue --role primary --key virtual:blue")
+    yield step("", "keyctl add green --role backup --location 'the safe' --key virtual:green")
+    yield step("what is connected?", "keyctl list")
+    yield step("what is it, and what can it do?", "keyctl info --key blue")
     ids = demonstration.sign_up(home, "blue", _PIN, demonstration.PRIMARY_SITES)
     demonstration.sign_up(home, "green", _PIN, demonstration.BACKUP_SITES)
     yield step(
-        "(a browser has signed up at three sites with blue, at two with green) what is on blue?",
-        "keyctl passkeys list --key virtual:blue --pin-file pin",
+        "(a browser has signed up at three sites with blue, at two with green) what do they open?",
+        "keyctl scan --key blue --pin-file pin",
     )
-    yield step("and on green? code.example is missing", "keyctl passkeys list --key virtual:green --pin-file pin")
+    yield step("", "keyctl scan --key green --pin-file pin")
+    yield step(
+        "a second factor is on no list that a key could print, so it is noted by hand",
+        "keyctl service add PayPal --account kim --on blue --recovery sms",
+    )
+    yield step("which account does only one key open?", "keyctl coverage")
+    yield step("and what is to be done about it?", "keyctl coverage --missing green")
     yield step(
         "a wrong PIN costs one try, and says so",
-        "keyctl passkeys list --key virtual:blue --pin-file wrong-pin",
-        expected=4,
+        "keyctl passkeys list --key blue --pin-file wrong-pin",
+        expected=Exit.PIN,
     )
     bank, code = ids[1][:16], ids[2][:16]
     yield step(
-        "names can be changed",
-        f"keyctl passkeys rename {bank} --user-name kim.lee@bank.example --key virtual:blue --pin-file pin",
+        "after that none is spent without a person, unless told so; names can be changed",
+        f"keyctl passkeys rename {bank} --user-name kim.lee@bank.example --key blue --pin-file pin --try-pin-again",
     )
-    yield step("one passkey goes", f"keyctl passkeys delete {code} --yes --key virtual:blue --pin-file pin")
-    yield step("scripts read JSON", "keyctl passkeys list --key virtual:green --pin-file pin --json")
+    yield step(
+        "what only this key opens is not deleted by a mere --yes",
+        f"keyctl passkeys delete {code} --yes --key blue --pin-file pin",
+        expected=Exit.USAGE,
+    )
+    yield step("scripts read JSON", "keyctl coverage --json")
     yield step("green is plugged in anew and erased", "keyctl virtual unplug green")
     yield step("", "keyctl virtual plug green")
-    yield step("", "keyctl reset --key virtual:green --confirm virtual:green")
+    yield step("", "keyctl reset --key green --confirm green")
+    yield step("blue is taken out; what is known is known without any key", "keyctl virtual unplug blue")
+    yield step("", "keyctl coverage --check", expected=Exit.FOUND)
 
 
 def _no_room() -> StoreError:

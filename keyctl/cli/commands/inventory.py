@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from keyctl.core.merged_records import Conflict
     from keyctl.core.merging import Change
     from keyctl.operations.asking import Circumstances
-    from keyctl.operations.inventory_files import Export, Import
+    from keyctl.operations.inventory_files import InventoryExport, InventoryImport
 
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
 
@@ -92,14 +92,14 @@ def _circumstances(context: click.Context, *, yes: bool | None = None) -> Circum
     return app.circumstances(context, yes=yes)
 
 
-def _exported(result: Export) -> str:
+def _exported(result: InventoryExport) -> str:
     if result.content is not None:
         return result.content
     wrote = "wrote" if result.changed else "would write"
     return visible(f"{wrote} {_count(result.keys, 'key')} and {_count(result.services, 'service')} to {result.file}")
 
 
-def _imported(result: Import) -> str:
+def _imported(result: InventoryImport) -> str:
     would = "would be " if result.dry_run else ""
     lines = [f"{would}added: {_described(change)}" for change in result.added]
     lines += [f"{would}changed: {_described(change)}: {', '.join(change.fields)}" for change in result.changed]
@@ -107,7 +107,7 @@ def _imported(result: Import) -> str:
     return "\n".join(map(visible, lines))
 
 
-def _counts(result: Import) -> str:
+def _counts(result: InventoryImport) -> str:
     would = "would be " if result.dry_run else ""
     counts = f"{len(result.added)} {would}added, {len(result.changed)} {would}changed, {result.unchanged} as before"
     return f"{counts}; {_count(len(result.conflicts), 'conflict')}" if result.conflicts else counts

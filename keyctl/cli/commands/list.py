@@ -8,6 +8,7 @@ import click
 
 from keyctl.cli.frame import Command, Outcome
 from keyctl.core.text import visible
+from keyctl.model import KeyState, Role
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 #: Columns of ``--csv``, in this order.
 CSV_COLUMNS = (
     "name", "role", "owner", "location", "state", "connected", "selector", "transport", "access", "product", "model",
-    "vendor_id", "product_id", "aaguid", "serial", "firmware", "virtual",
+    "vendor_id", "product_id", "aaguid", "serial", "firmware", "virtual", "note", "last_seen",
 )  # fmt: skip
 
 
-@click.command(name="list", cls=Command, short_help="Show every security key that is connected.")
+@click.command(name="list", cls=Command, short_help="Show every security key that is connected or known.")
 @click.option("--connected", is_flag=True, help="Only keys that are plugged in or on a reader.")
 @click.option("--known", is_flag=True, help="Only keys that have a name.")
 @click.option("--owner", help="Only keys of this owner.")
@@ -31,21 +32,22 @@ CSV_COLUMNS = (
 def COMMAND(  # noqa: N802  # the name by which the catalogue finds it
     context: click.Context, *, connected: bool, known: bool, owner: str | None, role: str | None, as_csv: bool
 ) -> Outcome:
-    """Show every security key that is connected, over USB, on card readers, and virtual ones.
+    """Show every key that is connected, over USB, on card readers, and virtual ones, and all that have a name.
 
-    The selector is what --key takes. A key that cannot be opened is shown with the reason; it never hides the others.
+    A name or a selector is what --key takes. A key that cannot be opened is shown with the reason; it never hides the
+    others.
     """
     from keyctl.cli import app
     from keyctl.operations import listing
 
-    condition = listing.Filter(connected=connected, known=known, owner=owner, role=role)
+    condition = listing.Filter(connected=connected, known=known, owner=owner, role=Role(role) if role else None)
     found = listing.list_keys(app.circumstances(context), condition)
     keys = found.keys
     notes = ("no security key found; plug one in, or try `keyctl demo`", *found.obstacles)
     return Outcome(
         data={"keys": keys},
         text=lambda: _csv(keys) if as_csv else _table(keys),
-        notes=() if keys else notes,
+        notes=(*found.remarks, *notes) if not keys else found.remarks,
         errors=found.errors,
         errors_count=False,
     )
@@ -56,8 +58,18 @@ def _table(keys: Sequence[Key]) -> str:
 
     if not keys:
         return ""
-    rows = [(key.name, key.selector, _model(key), key.firmware, key.serial, key.access) for key in keys]
-    return tables.table(("NAME", "SELECTOR", "MODEL", "FIRMWARE", "SERIAL", "ACCESS"), rows)
+    rows = [(key.name, key.role, key.selector, _model(key), key.firmware, key.serial, _state(key)) for key in keys]
+    return tables.table(("NAME", "ROLE", "SELECTOR", "MODEL", "FIRMWARE", "SERIAL", "STATE"), rows)
+
+
+def _state(key: Key) -> str | None:
+    """Whether the key is there and can be used, in a word or two."""
+    words = [key.state.value] if key.state in {KeyState.LOST, KeyState.RESET} else []
+    if key.connected:
+        words.append(key.access or "?")
+    else:
+        words.append(f"last seen {key.last_seen[:10]}" if key.last_seen else "not connected")
+    return ", ".join(words)
 
 
 def _model(key: Key) -> str | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from keyctl.cli.frame import Group, Outcome
+from keyctl.cli.options import unicode_text
 from keyctl.core.text import visible
 
 if TYPE_CHECKING:
@@ -14,13 +15,6 @@ if TYPE_CHECKING:
     from keyctl.operations.passkeys import Deletion, PasskeyList
 
 _ID_HELP = "A passkey's id: all hex digits, or at least the first 8 where no other begins alike."
-
-
-def _text(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    """*value*, which a key can only compare or keep if it is Unicode: arguments are bytes of any kind."""
-    if value is not None and any("\ud800" <= character <= "\udfff" for character in value):
-        raise click.BadParameter("The text is not valid UTF-8.")
-    return value
 
 
 @click.group(name="passkeys", cls=Group, short_help="List, show, delete and rename the passkeys on a key.")
@@ -62,20 +56,34 @@ def show(context: click.Context, *, passkey_id: str) -> Outcome:
 @COMMAND.command(name="delete", short_help="Delete passkeys by id, or all of a site.")
 @click.argument("passkey_ids", metavar="[ID]...", nargs=-1, help=_ID_HELP)
 @click.option(
-    "--rp", metavar="RP", callback=_text, help="All passkeys of this site (its whole RP id, for instance example.com)."
+    "--rp",
+    metavar="RP",
+    callback=unicode_text,
+    help="All passkeys of this site (its whole RP id, for instance example.com).",
 )
 @click.option(
-    "--user", metavar="NAME", callback=_text, help="With --rp: only those of this user name (the whole name)."
+    "--user", metavar="NAME", callback=unicode_text, help="With --rp: only those of this user name (the whole name)."
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--confirm", metavar="TEXT", help="The key's name, typed once more: wanted where nothing else opens an account."
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be deleted, delete nothing.")
 @click.pass_context
 def delete(
-    context: click.Context, *, passkey_ids: tuple[str, ...], rp: str | None, user: str | None, yes: bool, dry_run: bool
+    context: click.Context,
+    *,
+    passkey_ids: tuple[str, ...],
+    rp: str | None,
+    user: str | None,
+    yes: bool,
+    confirm: str | None,
+    dry_run: bool,
 ) -> Outcome:
     """Delete passkeys by id, or all of a site.
 
-    They are shown before anything is deleted. An id that fits several passkeys, or none, deletes nothing at all.
+    They are shown before anything is deleted. An id that fits several passkeys, or none, deletes nothing at all. Where
+    nothing else opens an account, the key's name is to be typed back.
     """
     from keyctl.cli import app
     from keyctl.operations import opening, passkeys
@@ -84,7 +92,7 @@ def delete(
         raise click.UsageError("Give the ids of passkeys, or --rp RP.", context)
     if user is not None and rp is None:
         raise click.UsageError("--user goes with --rp.", context)
-    circumstances = app.circumstances(context, yes=yes)
+    circumstances = app.circumstances(context, yes=yes, confirm=confirm)
     selection = passkeys.Selection(ids=passkey_ids, rp=rp, user=user)
     with opening.opened(circumstances) as session:
         result, errors = passkeys.delete(session, circumstances, selection, dry_run=dry_run)
@@ -94,9 +102,12 @@ def delete(
 @COMMAND.command(name="rename", short_help="Change the names that a passkey shows.")
 @click.argument("passkey_id", metavar="ID", help=_ID_HELP)
 @click.option(
-    "--user-name", metavar="NAME", callback=_text, help="The user name; the site itself goes by another, hidden id."
+    "--user-name",
+    metavar="NAME",
+    callback=unicode_text,
+    help="The user name; the site itself goes by another, hidden id.",
 )
-@click.option("--display-name", metavar="NAME", callback=_text, help="The name for people.")
+@click.option("--display-name", metavar="NAME", callback=unicode_text, help="The name for people.")
 @click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
 @click.pass_context
 def rename(

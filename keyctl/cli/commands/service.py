@@ -16,7 +16,7 @@ from keyctl.core.text import visible
 
 if TYPE_CHECKING:
     from keyctl.operations.asking import Circumstances
-    from keyctl.operations.service_import import Import
+    from keyctl.operations.service_import import ServiceImport
     from keyctl.operations.services import ServiceChange, ServiceList, ServiceView
 
 _METHODS = click.Choice([method.value for method in Recovery])
@@ -265,14 +265,14 @@ def _table(result: ServiceList) -> str:
     return tables.table(("NAME", "ACCOUNT", "SITE", "KEYS", "RECOVERY"), rows)
 
 
-def _imported(result: Import) -> str:
+def _imported(result: ServiceImport) -> str:
     would = "would be " if result.dry_run else ""
     lines = [f"{would}added: {_described(service)}" for service in result.added]
     lines += [f"{would}changed: {_described(service)}" for service in result.changed]
     return "\n".join(lines)
 
 
-def _counts(result: Import) -> str:
+def _counts(result: ServiceImport) -> str:
     would = "would be " if result.dry_run else ""
     return (
         f"{len(result.added)} {would}added, {len(result.changed)} {would}changed, "

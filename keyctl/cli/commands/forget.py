@@ -1,0 +1,39 @@
+"""``keyctl forget``."""
+
+from __future__ import annotations
+
+import click
+
+from keyctl.cli.completions import known_names
+from keyctl.cli.frame import Command, Outcome
+from keyctl.cli.options import unicode_text
+from keyctl.core.text import visible
+
+
+@click.command(name="forget", cls=Command, short_help="Remove a key from the inventory; the key itself stays as it is.")
+@click.argument(
+    "name", metavar="NAME", callback=unicode_text, shell_complete=known_names, help="The name of a known key."
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--confirm",
+    metavar="TEXT",
+    help="The key's name, typed once more: wanted where nothing else opens an account.",
+)
+@click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
+@click.pass_context
+def COMMAND(  # noqa: N802  # the name by which the catalogue finds it
+    context: click.Context, *, name: str, yes: bool, confirm: str | None, dry_run: bool
+) -> Outcome:
+    """Remove a key from the inventory, with all that was noted of it; nothing on the key itself changes.
+
+    Accounts that nothing else opens are listed first. A key that was lost is better kept, and marked as such.
+    """
+    from keyctl.cli import app
+    from keyctl.operations import naming
+
+    circumstances = app.circumstances(context, yes=yes, confirm=confirm)
+    naming.require_no_key_option(circumstances)
+    result = naming.forget(circumstances, name, dry_run=dry_run)
+    said = "nothing was changed: this was a dry run" if dry_run else f"{result.key.label} is forgotten"
+    return Outcome(data=result, text=lambda: visible(said))

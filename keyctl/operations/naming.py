@@ -1,0 +1,300 @@
+"""Giving keys names, changing what is noted of them, and forgetting them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from keyctl.core import names, services, times
+from keyctl.core.inventory import KnownKey, RecognitionCredential
+from keyctl.core.text import visible
+from keyctl.errors import NotFoundError, UsageError
+from keyctl.model import OWN_RP_ID, KeyState, Recognition, Role
+from keyctl.operations import noting, opening, recognising, service_choice, stranding, unlocking
+from keyctl.operations.pins import KeyChange
+from keyctl.store import inventory as store
+from keyctl.store import state as local_state
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from keyctl.core.inventory import Inventory
+    from keyctl.device.session import Session
+    from keyctl.model import Key
+    from keyctl.operations.asking import Circumstances
+    from keyctl.store.inventory import Changes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notes:
+    """What a person says of a key; None leaves a fact as it is, an empty text takes it away."""
+
+    role: Role | None = None
+    owner: str | None = None
+    location: str | None = None
+    note: str | None = None
+
+    def given(self) -> dict[str, Any]:
+        """The facts that were given."""
+        said = {"role": self.role, "owner": self.owner, "location": self.location, "note": self.note}
+        return {name: value or None for name, value in said.items() if value is not None}
+
+
+def role(text: str | None) -> Role | None:
+    """The role that *text* names."""
+    return Role(text) if text is not None else None
+
+
+def find(inventory: Inventory, name: str) -> KnownKey:
+    """The known key *name*.
+
+    Raises:
+        NotFoundError: There is none (``name_not_found``).
+    """
+    known = inventory.key_named(names.composed(name))
+    if known is None:
+        raise service_choice.unknown_key(inventory, f"no key {name} is known")
+    return known
+
+
+def add(circumstances: Circumstances, name: str, notes: Notes, *, replacing: bool, dry_run: bool) -> KeyChange:
+    """Enrol the connected key under *name*: from now on it is known again wherever it turns up.
+
+    Args:
+        circumstances: What the command line says; its key is the device.
+        name: The new name, or, with *replacing*, that of a key which was reset or replaced by this one.
+        notes: What is to be noted of it.
+        replacing: Whether the name is known and changes hands.
+        dry_run: Check everything that costs nothing, change nothing.
+
+    Raises:
+        UsageError: Nothing can have this name.
+        NotFoundError: The name is taken, or with *replacing* not known, or this key has another.
+        PinError: The key wants its PIN, and it is wrong, missing or may not be tried.
+        TouchError: Nobody touched it in time.
+    """
+    name = names.checked(name)
+    inventory = store.read(circumstances.home)
+    inventory.require_whole()
+    named = find(inventory, name) if replacing else inventory.key_named(name)
+    if not dry_run:
+        # Whatever is in the way of writing shows before anybody touches anything.
+        noting.require_writable(circumstances)
+    with opening.opened(circumstances, remarking=False) as session:
+        has_name = _has_name(session.key, named, name, replacing=replacing)
+        if has_name and (remark := recognising.remark(session.key, inventory)):
+            circumstances.asker.tell(remark)
+        if has_name or dry_run:
+            return KeyChange(key=session.key, changed=False)
+        locked = session.key.recognition is Recognition.LOCKED
+        if session.enrolment_wants_pin or (locked and session.info.pin_set):
+            unlocking.require_current_pin_usable(session)
+            unlocking.unlock(session, circumstances)
+            # A key that says nothing without its PIN has only now said which one it is.
+            if locked and _has_name(session.key, named, name, replacing=replacing):
+                return KeyChange(key=session.key, changed=False)
+        record = _enrolled(session, circumstances, name, notes, named)
+        session.identify(recognising.named(session.key, record, Recognition.PROVED))
+        return KeyChange(key=session.key, changed=True)
+
+
+def _has_name(key: Key, named: KnownKey | None, name: str, *, replacing: bool) -> bool:
+    """Whether the connected *key* is *named* already, and needs no enrolment; of a locked one nobody knows yet.
+
+    Raises:
+        NotFoundError: It has another name, or another key has this one.
+    """
+    if named is not None and key.id == named.id:
+        # Where its enrolment is in doubt, it may be enrolled again under its own name.
+        return not (replacing and key.recognition in {Recognition.COUNTER_BACK, Recognition.CHANGED})
+    if key.name is not None:
+        raise NotFoundError(
+            "key_known",
+            f"the connected key is known already: it is {key.name}",
+            f"forget that name first: `keyctl forget {names.quoted(key.name)}`"
+            if named is not None
+            else f"rename it with `keyctl edit {names.quoted(key.name)} --name {names.quoted(name)}`",
+            key=key.name,
+        )
+    if named is not None and not replacing and key.recognition is not Recognition.LOCKED:
+        raise NotFoundError(
+            "name_exists",
+            f"another key is called {name} already",
+            "choose another name; if that key was reset, or this one takes its place, add --replace",
+            key=name,
+        )
+    return False
+
+
+def _enrolled(
+    session: Session, circumstances: Circumstances, name: str, notes: Notes, named: KnownKey | None
+) -> KnownKey:
+    """Enrol the key, with a touch, and write down what is known of it."""
+    known = store.read(circumstances.home).keys
+    # One that is enrolled anew holds its own old credential.
+    others = {key.recognition.credential_id: key for key in known if named is None or key.id != named.id}
+    try:
+        enrolment = session.enrol(tuple(others))
+    except NotFoundError as error:
+        raise _known_unproved(session, others, error) from error
+    now = times.now()
+    recognition = RecognitionCredential(
+        credential_id=enrolment.credential_id,
+        public_key=enrolment.public_key,
+        user_id=enrolment.user_id,
+        u2f=enrolment.u2f,
+        enrolled_at=now,
+    )
+    with store.changing(circumstances.home, circumstances.waits.lock_s) as changes:
+        former = changes.inventory.key_with_id(named.id) if named is not None else None
+        taken = changes.inventory.key_named(name)
+        if taken is not None and taken != former:
+            raise NotFoundError(
+                "name_exists",
+                f"another key was called {name} in the meantime",
+                "choose another name; nothing was noted, and the key was given nothing that counts",
+                key=name,
+            )
+        record = _record(session.key, name, recognition, former, now)
+        record = replace(record, **notes.given())
+        if former is not None:
+            record = replace(record, changed={**record.changed, **dict.fromkeys(notes.given(), now)})
+        if former is not None and former.id != session.key.id:
+            # What was said of the key before is not so of this one. Should it end here, too little cover is claimed
+            # rather than too much.
+            _take_back_declarations(changes, former.id)
+        # This first: where it cannot be written, the inventory is still as it was.
+        local_state.write_pin(circumstances.state, record.id, recognition.public_key)
+        changes.put_key(record)
+    failed_at = None
+    if session.key.id == record.id:
+        failed_at = local_state.read_memory(circumstances.state, record.id).pin_failed_at
+    local_state.write_memory(
+        circumstances.state,
+        record.id,
+        local_state.KeyMemory(
+            last_seen=now, selector=session.key.selector, counter=enrolment.counter, pin_failed_at=failed_at
+        ),
+    )
+    return record
+
+
+def _known_unproved(session: Session, others: Mapping[bytes, KnownKey], error: NotFoundError) -> NotFoundError:
+    """The key holds a credential that is on file, but did not prove to be the key that this belongs to."""
+    held = session.answering(OWN_RP_ID, tuple(others), verified=session.has_pin) if not session.is_u2f else None
+    if held is None:
+        return error
+    name = others[held.credential_id].name
+    return NotFoundError(
+        "key_known",
+        f"the connected key holds the credential of {name}, but its signature is not that of {name}",
+        f"the inventory's record of {name} was changed or is damaged: restore it from a backup, or enrol the key again "
+        f"with `keyctl add {names.quoted(name)} --replace`",
+        key=name,
+    )
+
+
+def _record(key: Key, name: str, recognition: RecognitionCredential, former: KnownKey | None, now: str) -> KnownKey:
+    """What is known of *key* from now on; *former* is the key that had the name before, or itself."""
+    facts: dict[str, Any] = {
+        "virtual": key.virtual,
+        "aaguid": key.aaguid,
+        "model": key.model or key.product,
+        "serial": key.serial,
+        "firmware": key.firmware,
+        "recognition": recognition,
+    }
+    if former is None:
+        return KnownKey(id=store.new_id(), name=name, added_at=now, **facts)
+    if key.id == former.id:
+        return replace(former, **facts)
+    # What was on the key of this name before is not on this one.
+    ended = former.changed.get("state", now) if former.state is KeyState.RESET else now
+    return replace(
+        former,
+        **facts,
+        state=KeyState.ACTIVE,
+        passkeys=tuple(replace(passkey, reset_at=passkey.reset_at or ended) for passkey in former.passkeys),
+        passkeys_read_at=None,
+        passkeys_remaining=None,
+        registrations=tuple(replace(entry, reset_at=entry.reset_at or ended) for entry in former.registrations),
+        changed={**former.changed, "state": now, "passkeys": now},
+    )
+
+
+def edit(circumstances: Circumstances, name: str, notes: Notes, *, new_name: str | None, dry_run: bool) -> KeyChange:
+    """Change what is noted of a known key; it need not be connected.
+
+    Raises:
+        NotFoundError: No such key is known, or the new name is taken.
+    """
+    given = notes.given()
+    if new_name is not None:
+        given["name"] = names.checked(new_name)
+    if dry_run:
+        inventory = store.read(circumstances.home)
+        inventory.require_whole()
+        known, _ = _edited(inventory, name, given)
+        return KeyChange(key=recognising.absent(known, circumstances.state), changed=False)
+    with store.changing(circumstances.home, circumstances.waits.lock_s) as changes:
+        known, edited = _edited(changes.inventory, name, given)
+        changes.put_key(edited)
+    return KeyChange(key=recognising.absent(edited, circumstances.state), changed=edited != known)
+
+
+def _edited(inventory: Inventory, name: str, given: Mapping[str, Any]) -> tuple[KnownKey, KnownKey]:
+    """The key *name* as it is, and with the facts that were *given*."""
+    known = find(inventory, name)
+    taken = inventory.key_named(given.get("name", known.name))
+    if taken is not None and taken.id != known.id:
+        raise NotFoundError(
+            "name_exists", f"another key is called {taken.name} already", "choose another name", key=taken.name
+        )
+    different = {fact: value for fact, value in given.items() if getattr(known, fact) != value}
+    changed = {**known.changed, **dict.fromkeys(different, times.now())}
+    return known, replace(known, **different, changed=changed)
+
+
+def forget(circumstances: Circumstances, name: str, *, dry_run: bool) -> KeyChange:
+    """Remove a key from the inventory; nothing on the key itself changes.
+
+    Raises:
+        NotFoundError: No such key is known.
+        DeclinedError: The answer was no.
+    """
+    inventory = store.read(circumstances.home)
+    inventory.require_whole()
+    known = find(inventory, name)
+    key = recognising.absent(known, circumstances.state)
+    stranded = stranding.lines(inventory, known.id)
+    if dry_run:
+        if stranded:
+            circumstances.asker.tell(stranded.rstrip("\n"))
+        return KeyChange(key=key, changed=False)
+    about = f"keyctl forgets {visible(known.name)} and what it opens; on the key itself nothing changes."
+    if stranded:
+        circumstances.asker.confirm_by_typing(f"{stranded}{about}", known.name)
+    else:
+        circumstances.asker.confirm(f"{about}\nForget it?", known.name)
+    with store.changing(circumstances.home, circumstances.waits.lock_s) as changes:
+        _take_back_declarations(changes, known.id)
+        changes.remove_key(known.id)
+    local_state.forget(circumstances.state, known.id)
+    return KeyChange(key=key, changed=True)
+
+
+def require_no_key_option(circumstances: Circumstances) -> None:
+    """Refuse ``--key`` where the key is an argument.
+
+    Raises:
+        UsageError: It was given.
+    """
+    if circumstances.wanted is not None:
+        raise UsageError("usage", "this command takes no --key", "the key is named by its argument")
+
+
+def _take_back_declarations(changes: Changes, key_id: str) -> None:
+    """No service is said to know the key any more."""
+    for service in changes.inventory.services:
+        if any(declaration.key_id == key_id for declaration in service.on):
+            changes.put_service(services.with_keys(service, removed=[key_id], now=times.now()))
