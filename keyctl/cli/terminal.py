@@ -122,9 +122,11 @@ class Person:
             say("what was typed is not in the character set of the terminal; see `locale`")
             return None
 
-    def check_confirmable(self, typed: str | None = None) -> None:
+    def check_confirmable(self, typed: str | None = None, warning: str = "") -> None:
         """Refuse where neither a person nor an option can confirm; *typed* wants more than ``--yes``."""
         if not (self._terminal or self._confirm is not None or (self._yes and typed is None)):
+            for line in warning.splitlines():
+                say(line)
             option = f"--confirm {quoted(typed)}" if typed is not None else "--yes"
             if typed is None and self._yes is None:
                 option = "--confirm TEXT with the name of the key"
@@ -156,7 +158,7 @@ class Person:
 
     def confirm_by_typing(self, warning: str, text: str) -> None:
         """Have the name of what is destroyed typed back."""
-        self.check_confirmable(text)
+        self.check_confirmable(text, warning)
         if self._confirm is not None:
             self._check_given(self._confirm, text)
             return

@@ -50,11 +50,12 @@ class Asker(Protocol):
     def passphrase(self, file: str) -> str | None:
         """The passphrase of a key file, as it was typed; None: nobody is there, or it is to be left locked."""
 
-    def check_confirmable(self, typed: str | None = None) -> None:
+    def check_confirmable(self, typed: str | None = None, warning: str = "") -> None:
         """Refuse before anything else is asked where nobody can confirm.
 
         Args:
             typed: The text that will have to be typed back; None: a yes will do.
+            warning: Why that is so, told where it is refused.
 
         Raises:
             UsageError: Neither a person nor an option does (``confirm_required``).

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from keyctl.core import passkey_ids
+from keyctl.core import passkey_ids, services, sites
 from keyctl.core.text import visible
 from keyctl.errors import KeyctlError, NotFoundError, StoreError, UnreachableError, UnsupportedError, UsageError
 from keyctl.model import Purpose
@@ -16,6 +16,7 @@ from keyctl.store import inventory as store
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from keyctl.core.inventory import Inventory
     from keyctl.device.session import Session
     from keyctl.model import Key, Listing, Passkey
     from keyctl.operations.asking import Circumstances
@@ -81,12 +82,13 @@ def list_all(session: Session, circumstances: Circumstances) -> PasskeyList:
         PinError: The PIN is wrong, missing or may not be tried.
     """
     listing = _read(session, circumstances)
+    inventory = store.read(circumstances.home)
     return PasskeyList(
         key=session.key,
         used=listing.count.used,
         remaining=listing.count.remaining,
         complete=listing.complete,
-        passkeys=listing.passkeys,
+        passkeys=tuple(_with_service_name(passkey, inventory) for passkey in listing.passkeys),
     )
 
 
@@ -98,9 +100,23 @@ def show(session: Session, circumstances: Circumstances, passkey_id: str) -> One
     """
     passkey_ids.check(passkey_id)
     listing = _read(session, circumstances)
-    return OnePasskey(
-        key=session.key, passkey=passkey_ids.find(listing.passkeys, passkey_id, complete=listing.complete)
+    passkey = passkey_ids.find(listing.passkeys, passkey_id, complete=listing.complete)
+    return OnePasskey(key=session.key, passkey=_with_service_name(passkey, store.read(circumstances.home)))
+
+
+def _with_service_name(passkey: Passkey, inventory: Inventory) -> Passkey:
+    """*passkey* with the name of its service: a person's own, else what it is commonly called."""
+    rp_id = passkey.rp_id if passkey.rp_id_exact else sites.find_by_hash(passkey.rp_id_hash)
+    if rp_id is None or passkey.purpose is not Purpose.PASSKEY:
+        return passkey
+    site = sites.find(rp_id)
+    own = (
+        service.name
+        for service in inventory.services
+        if sites.canonical(service.rp_id) == sites.canonical(rp_id)
+        and (service.account is None or services.folded(service.account) == services.folded(passkey.user_name or ""))
     )
+    return replace(passkey, known_as=next(own, site.name if site is not None else None))
 
 
 def delete(
@@ -248,8 +264,8 @@ def _check_confirmable(key: Key, circumstances: Circumstances, selection: Select
         if (passkey.rp_id_hash == rp_id_hash and selection.user in {None, passkey.user_name})
         or any(passkey.credential_id.hex().startswith(text.lower()) for text in selection.ids)
     }
-    stranded = meant and stranding.lines(inventory, known.id, meant)
-    circumstances.asker.check_confirmable(key.label if stranded else None)
+    stranded = stranding.lines(inventory, known.id, meant) if meant else ""
+    circumstances.asker.check_confirmable(key.label if stranded else None, stranded)
 
 
 def _confirm(key: Key, circumstances: Circumstances, matched: Sequence[Passkey]) -> None:

@@ -196,8 +196,8 @@ def _perhaps_reset(label: str, alike: Sequence[KnownKey]) -> str:
         one = alike[0].name if len(alike) == 1 else None
         return f"{label} is of the model of {names}, which was reset; `{_command(one)} --replace` names it again"
     return (
-        f"{label} is of the model of {names} but does not answer to that name: another key, or it was reset; "
-        f"`{_command(None)}` for a new key, `{_command(None)} --replace` after a reset"
+        f"{label} is of the model of {names} and has no name: a new key (`{_command(None)}`), "
+        f"or that one after a reset (`{_command(None)} --replace`)"
     )
 
 

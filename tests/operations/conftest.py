@@ -61,7 +61,7 @@ class Person:
         self.asked.append(file)
         return self.passphrases.pop(0)
 
-    def check_confirmable(self, typed: str | None = None) -> None:
+    def check_confirmable(self, typed: str | None = None, warning: str = "") -> None:  # noqa: ARG002  # shown to others only
         self.asked.append("confirmable" if typed is None else f"confirmable by {typed}")
 
     def check_pins_for(self, keys: int) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from keyctl.errors import DeclinedError, NotFoundError, StoreError, UnreachableError, UnsupportedError, UsageError
-from keyctl.operations import opening, passkeys, scanning
+from keyctl.operations import opening, passkeys, scanning, services
 from keyctl.operations.passkeys import Selection
 from keyctl.virtual import keys
 
@@ -350,3 +350,24 @@ def test_a_locked_key_is_noted_too(noted, person):
     with opening.opened(circumstances) as session:
         passkeys.delete(session, circumstances, Selection(ids=(own.hex(),)), dry_run=False)
     assert set(ids(noted)) == {"b.example"}
+
+
+def test_a_passkey_is_known_by_the_name_of_its_service(desk, person):
+    selector = desk.new("blue")
+    with opening.opened(desk.circumstances(person(), selector)) as session:
+        session.set_pin(PIN)
+    for rp_id, user in (("github.com", "kim"), ("shop.example", "kim"), ("shop.example", "lee"), ("x.example", "kim")):
+        desk.sign_up("blue", rp_id, user)
+    facts = services.Facts(account="Kim", rp_id="shop.example")
+    services.add(desk.circumstances(person()), "my shop", facts, dry_run=False)
+
+    circumstances = desk.circumstances(person(pins=[PIN]), selector)
+    with opening.opened(circumstances) as session:
+        listed = passkeys.list_all(session, circumstances).passkeys
+
+    assert {(passkey.rp_id, passkey.user_name): passkey.known_as for passkey in listed} == {
+        ("github.com", "kim"): "GitHub",
+        ("shop.example", "kim"): "my shop",
+        ("shop.example", "lee"): None,
+        ("x.example", "kim"): None,
+    }

@@ -95,7 +95,7 @@ def test_a_key_of_a_known_model_that_does_not_answer_may_have_been_reset(desk, p
         KeyState.UNKNOWN,
     )
     said = told(desk, person, "virtual:blue")
-    assert "of the model of blue but does not answer to that name" in said
+    assert "of the model of blue and has no name" in said
     assert "keyctl add NAME --replace" in said
 
 

@@ -178,6 +178,7 @@ def _block(passkey: Passkey) -> str:
     large_blob = {True: "yes", False: "no", None: None}[passkey.large_blob]
     return tables.pairs(
         [
+            ("service", passkey.known_as),
             ("site", _site(passkey)),
             ("site hash", passkey.rp_id_hash.hex()),
             ("user name", passkey.user_name),
