@@ -106,6 +106,14 @@ def test_code_about_a_name_is_reached(run, code):
     assert done.status == CODES[code][0]
 
 
+def test_service_of_several_accounts_wants_one_of_them(run):
+    for account in ("kim", "lee"):
+        assert run("service", "add", "Shop", "--rp", "shop.example", "--account", account).status == 0
+    done = run("service", "remove", "Shop", "--yes", "--json")
+    assert (done.code, done.status) == ("service_ambiguous", 9)
+    assert done.error["details"]["candidates"] == ["kim", "lee"]
+
+
 def test_pin_that_failed_before_is_not_tried(run, virtual, named):
     assert run("pin", "verify", "-k", "blue", "--pin-command", "echo 654321", "--json").code == "pin_wrong"
     done = run("pin", "verify", "-k", "blue", "--pin-file", named["PIN"], "--json")

@@ -72,7 +72,7 @@ def test_the_name_of_a_key_that_is_away_is_given_to_no_other(desk, person):
         opened(desk, who, "blue")
     assert caught.value.code == "no_key"
     assert caught.value.message == "blue is not connected"
-    assert "virtual:one is of the model of blue but does not answer to that name" in str(caught.value.hint)
+    assert "virtual:one is of the model of blue and has no name" in str(caught.value.hint)
     assert who.requests == []
     assert desk.tries("one") == 8
 
