@@ -165,6 +165,7 @@ def _enrolled(
             _take_back_declarations(changes, former.id)
         # This first: where it cannot be written, the inventory is still as it was.
         local_state.write_pin(circumstances.state, record.id, recognition.public_key)
+        local_state.write_name_pin(circumstances.state, record.name, record.id)
         changes.put_key(record)
     failed_at = None
     if session.key.id == record.id:
@@ -238,6 +239,10 @@ def edit(circumstances: Circumstances, name: str, notes: Notes, *, new_name: str
         return KeyChange(key=recognising.absent(known, circumstances.state), changed=False)
     with store.changing(circumstances.home, circumstances.waits.lock_s) as changes:
         known, edited = _edited(changes.inventory, name, given)
+        if known.name != edited.name and local_state.read_name_pin(circumstances.state, known.name) == known.id:
+            # The name that it gives up is free for another key.
+            local_state.forget_name(circumstances.state, known.name)
+            local_state.write_name_pin(circumstances.state, edited.name, known.id)
         changes.put_key(edited)
     return KeyChange(key=recognising.absent(edited, circumstances.state), changed=edited != known)
 
@@ -280,6 +285,7 @@ def forget(circumstances: Circumstances, name: str, *, dry_run: bool) -> KeyChan
         _take_back_declarations(changes, known.id)
         changes.remove_key(known.id)
     local_state.forget(circumstances.state, known.id)
+    local_state.forget_name(circumstances.state, known.name)
     return KeyChange(key=key, changed=True)
 
 

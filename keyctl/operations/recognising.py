@@ -247,12 +247,18 @@ def _note(session: Session, state: Path, found: KnownKey, counter: int | None) -
 
 def _how_surely(found: KnownKey, counter: int, state: Path) -> Recognition:
     pinned = local_state.read_pin(state, found.id)
-    if pinned is None:
-        with contextlib.suppress(StoreError):
-            # A home on a read-only disk can still be read.
-            local_state.write_pin(state, found.id, found.recognition.public_key)
-    elif pinned != found.recognition.public_key:
+    name_pin = local_state.read_name_pin(state, found.name)
+    if pinned is None and name_pin not in {None, found.id}:
+        # A record that somebody put in the place of the one with this name.
         return Recognition.CHANGED
+    if pinned not in {None, found.recognition.public_key}:
+        return Recognition.CHANGED
+    with contextlib.suppress(StoreError):
+        # A home on a read-only disk can still be read.
+        if pinned is None:
+            local_state.write_pin(state, found.id, found.recognition.public_key)
+        if name_pin != found.id:
+            local_state.write_name_pin(state, found.name, found.id)
     last = local_state.read_memory(state, found.id).counter
     return Recognition.COUNTER_BACK if last is not None and counter < last else Recognition.PROVED
 

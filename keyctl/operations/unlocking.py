@@ -140,6 +140,7 @@ def _confirm_changed(session: Session, circumstances: Circumstances) -> None:
         label,
     )
     state.write_pin(circumstances.state, known.id, known.recognition.public_key)
+    state.write_name_pin(circumstances.state, known.name, known.id)
     session.identify(replace(session.key, recognition=Recognition.PROVED))
 
 

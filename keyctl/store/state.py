@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from keyctl.core import times
@@ -107,6 +108,45 @@ def write_pin(state: Path, key_id: str, public_key: bytes) -> None:
     _write(state, _path(state, _PINS_FOLDER, key_id), content, durable=True)
 
 
+def read_name_pin(state: Path, name: str) -> str | None:
+    """The id of the key that this computer first knew as *name*; None: none.
+
+    Raises:
+        StoreError: There is a file, and it says nothing that can be understood.
+    """
+    path = _name_path(state, name)
+    try:
+        value = files.read_json(path)
+    except FileNotFoundError:
+        return None
+    key_id = value.get("id")
+    if value.get("schema") != _SCHEMA or not isinstance(key_id, str) or not ID_PATTERN.fullmatch(key_id):
+        raise files.unreadable(
+            path,
+            "is damaged: it does not say which key had a name first",
+            "restore it from a backup; if nobody meddled, move it away, and the name is trusted as it is now",
+        )
+    return key_id
+
+
+def write_name_pin(state: Path, name: str, key_id: str) -> None:
+    """Note *key_id* as the key that is trusted here under *name*.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
+    _write(state, _name_path(state, name), {"schema": _SCHEMA, "kind": "name", "id": key_id}, durable=True)
+
+
+def forget_name(state: Path, name: str) -> None:
+    """Any key may have *name* from now on.
+
+    Raises:
+        StoreError: A file cannot be deleted.
+    """
+    files.remove(_name_path(state, name))
+
+
 def forget(state: Path, key_id: str) -> None:
     """Remember nothing of the key any more.
 
@@ -121,6 +161,11 @@ def _path(state: Path, folder: str, key_id: str) -> Path:
     if not ID_PATTERN.fullmatch(key_id):
         raise ValueError(f"{key_id!r} is no id")
     return state / folder / f"{key_id}.json"
+
+
+def _name_path(state: Path, name: str) -> Path:
+    # A name may be longer than a file's, and hold anything.
+    return state / _PINS_FOLDER / f"name-{sha256(name.encode()).hexdigest()[:32]}.json"
 
 
 def _write(state: Path, path: Path, content: dict[str, Any], *, durable: bool) -> None:

@@ -11,7 +11,7 @@ import pytest
 from keyctl.core import public_keys
 from keyctl.errors import KeyChoiceError, PinError, StoreError, UnreachableError
 from keyctl.model import KeyState, Recognition
-from keyctl.operations import listing, opening, pins, recognising
+from keyctl.operations import listing, naming, opening, pins, recognising
 from keyctl.operations.listing import Filter
 from keyctl.store import inventory
 from keyctl.store import state as local_state
@@ -463,3 +463,39 @@ def test_keys_that_are_unplugged_are_not_there(desk):
     with pytest.raises(KeyChoiceError) as caught:
         desk.seen("blue")
     assert caught.value.message == "blue is not connected"
+
+
+def test_another_key_that_somebody_put_under_a_known_name_is_not_trusted(desk, person):
+    """Whoever can write to a synced inventory can take a record away and put another in its place."""
+    desk.know("blue", pin=True)
+    desk.know("theirs", pin=True)
+    mine, theirs = desk.record("blue"), desk.record("theirs")
+    # As on another computer: nothing of this one's own state knows about the key of theirs.
+    local_state.forget(desk.home / "state", theirs.id)
+    local_state.forget_name(desk.home / "state", "theirs")
+    with inventory.changing(desk.home, 0) as changes:
+        changes.remove_key(mine.id)
+        changes.put_key(replace(theirs, name="blue"))
+
+    assert desk.seen("virtual:theirs").recognition is Recognition.CHANGED
+    circumstances = desk.circumstances(person(pins=[PIN], attended=False), "blue")
+    with opening.opened(circumstances) as session, pytest.raises(StoreError) as caught:
+        pins.verify(session, circumstances)
+    assert caught.value.code == "recognition_changed"
+
+    # A person who knows why says so, once.
+    circumstances = desk.circumstances(person(pins=[PIN]), "blue")
+    with opening.opened(circumstances) as session:
+        pins.verify(session, circumstances)
+    assert desk.seen("virtual:theirs").recognition is Recognition.PROVED
+
+
+def test_a_name_that_was_given_up_is_free_for_another_key(desk, person):
+    desk.know("blue")
+    naming.edit(desk.circumstances(person()), "blue", naming.Notes(), new_name="old", dry_run=False)
+    desk.know("blue", "other")
+    assert desk.seen("virtual:blue").recognition is Recognition.PROVED
+    assert desk.seen("virtual:other").recognition is Recognition.PROVED
+    naming.forget(desk.circumstances(person()), "blue", dry_run=False)
+    desk.know("blue", "third")
+    assert desk.seen("virtual:third").recognition is Recognition.PROVED

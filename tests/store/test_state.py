@@ -135,3 +135,25 @@ def test_ids_are_checked_before_they_become_file_names(folder, key_id):
         with pytest.raises(ValueError, match="no id"):
             call(folder, key_id)
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("name", ["blue", "../blue", "b" * 900, "\x1b[31m", "蓝"])
+def test_a_name_stays_with_the_key_that_had_it_first(folder, name):
+    assert state.read_name_pin(folder, name) is None
+    state.write_name_pin(folder, name, KEY_ID)
+    assert state.read_name_pin(folder, name) == KEY_ID
+    assert state.read_name_pin(folder, name + "x") is None
+    assert {path.parent for path in folder.rglob("name-*.json")} == {folder / "pins"}
+    state.forget_name(folder, name)
+    assert state.read_name_pin(folder, name) is None
+
+
+DAMAGED = ["{}", '{"schema": 1, "id": "../x"}', '{"schema": 2, "id": "0123456789abcdef"}', "x"]
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_a_damaged_name_is_not_trusted(folder, content):
+    state.write_name_pin(folder, "blue", KEY_ID)
+    next(folder.rglob("name-*.json")).write_text(content)
+    with pytest.raises(StoreError):
+        state.read_name_pin(folder, "blue")
