@@ -304,7 +304,7 @@ def test_person_types_the_name_of_what_is_forgotten(at_terminal, run, virtual, b
 
 def test_person_confirms_a_changed_record_before_the_pin_is_asked_for(at_terminal, virtual, blue_5c, home):
     assert blue_5c
-    [first_seen] = (home / "state" / "pins").iterdir()
+    [first_seen] = (home / "state" / "pins").glob("[0-9a-f]*.json")
     first_seen.write_text(json.dumps(json.loads(first_seen.read_text()) | {"public_key": "00"}))
     terminal = at_terminal("pin", "verify", "-k", blue_5c)
     terminal.expect("is not the one first seen on this computer")
