@@ -1,0 +1,105 @@
+"""Arithmetic on the curve P-256 (SEC 2, section 2.4.2), over SEC 1 points and numbers.
+
+The scalar multiplications and the key agreement are OpenSSL's, through ``cryptography``. Only the addition of two
+points is done here, because no library that is loaded anyway offers it; it is not constant in time, and is for points
+that are public or that an attacker does not get to time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
+#: The order of the group.
+N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+COORDINATE_BYTES = 32
+#: An uncompressed point: 0x04, x and y (SEC 1, section 2.3.3).
+POINT_BYTES = 1 + 2 * COORDINATE_BYTES
+
+_P = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF
+_A = _P - 3
+_B = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
+_UNCOMPRESSED = 0x04
+
+
+def on_curve(point: bytes) -> bool:
+    """Whether *point* is an uncompressed point of the curve; the point at infinity has no such form."""
+    if len(point) != POINT_BYTES or point[0] != _UNCOMPRESSED:
+        return False
+    x, y = _coordinates(point)
+    return x < _P and y < _P and (y * y - (x * x * x + _A * x + _B)) % _P == 0
+
+
+def add(one: bytes, other: bytes) -> bytes:
+    """The sum of two points, in affine coordinates.
+
+    Raises:
+        ValueError: One of them is not on the curve, or the sum is the point at infinity.
+    """
+    if not (on_curve(one) and on_curve(other)):
+        raise ValueError("a point is not on the curve")
+    x1, y1 = _coordinates(one)
+    x2, y2 = _coordinates(other)
+    if x1 != x2:
+        slope = (y2 - y1) * pow(x2 - x1, -1, _P)
+    elif y1 == y2:
+        # The order is odd, so no point has y = 0.
+        slope = (3 * x1 * x1 + _A) * pow(2 * y1, -1, _P)
+    else:
+        raise ValueError("the sum is the point at infinity")
+    x = (slope * slope - x1 - x2) % _P
+    y = (slope * (x1 - x) - y1) % _P
+    return bytes([_UNCOMPRESSED]) + x.to_bytes(COORDINATE_BYTES, "big") + y.to_bytes(COORDINATE_BYTES, "big")
+
+
+def base_multiple(k: int) -> bytes:
+    """The public key of the private key *k*.
+
+    Raises:
+        ValueError: *k* is not from 1 to N - 1.
+    """
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    _check_scalar(k)
+    numbers = ec.derive_private_key(k, ec.SECP256R1()).public_key().public_numbers()
+    return (
+        bytes([_UNCOMPRESSED])
+        + numbers.x.to_bytes(COORDINATE_BYTES, "big")
+        + numbers.y.to_bytes(COORDINATE_BYTES, "big")
+    )
+
+
+def ecdh_x(k: int, point: bytes) -> bytes:
+    """The x coordinate of *k* times *point*, always 32 bytes.
+
+    Raises:
+        ValueError: *k* is not from 1 to N - 1, or *point* is not on the curve.
+    """
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    _check_scalar(k)
+    return ec.derive_private_key(k, ec.SECP256R1()).exchange(ec.ECDH(), public_key(point))
+
+
+def public_key(point: bytes) -> EllipticCurvePublicKey:
+    """*point* as a key of ``cryptography``.
+
+    Raises:
+        ValueError: It is not on the curve.
+    """
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    if not on_curve(point):
+        raise ValueError("the point is not on the curve")
+    return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
+
+
+def _check_scalar(k: int) -> None:
+    if not 0 < k < N:
+        raise ValueError("the number is not from 1 to the order of the curve less 1")
+
+
+def _coordinates(point: bytes) -> tuple[int, int]:
+    return int.from_bytes(point[1 : 1 + COORDINATE_BYTES], "big"), int.from_bytes(point[1 + COORDINATE_BYTES :], "big")
