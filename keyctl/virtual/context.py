@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from keyctl.virtual.quirks import Quirk
+
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
@@ -13,7 +15,6 @@ if TYPE_CHECKING:
     from keyctl.virtual.files import KeyFiles
     from keyctl.virtual.presence import Presence
     from keyctl.virtual.profiles import Profile
-    from keyctl.virtual.quirks import Quirk
     from keyctl.virtual.settings import Settings
     from keyctl.virtual.state import Credential, State
 
@@ -58,7 +59,7 @@ class Context:
         continuation: Continuation | None,
     ) -> None:
         """Start a command; *continuation* is what the one before left."""
-        self.profile = profile
+        self.profile = profile.without_large_blobs() if Quirk.PREVIEW_SIGN_NO_LARGE_BLOB in settings.quirks else profile
         self.state = state
         self.presence = presence
         #: Seconds since 1970, when the command started.

@@ -85,6 +85,13 @@ def _authenticator_config(context: Context, request: Parameters) -> Mapping[int,
     return None
 
 
+def _recovery(context: Context, request: Parameters) -> Mapping[int, Any] | None:
+    """AuthenticatorRecovery of the draft extension "recovery"."""
+    from keyctl.virtual.recovery_command import authenticator_recovery
+
+    return authenticator_recovery(context, request)
+
+
 def _always(_: Profile) -> bool:
     return True
 
@@ -121,6 +128,8 @@ COMMANDS: Mapping[int, Command] = {
         takes_parameters=True,
         there=lambda profile: profile.listing is not Listing.NONE,
     ),
+    # In the vendor range, as CTAP 2.1 gave the draft's own byte, 0x0D, to authenticatorConfig.
+    0x4B: Command(run=_recovery, takes_parameters=True, cancellable=True, there=lambda profile: profile.recovery),
 }
 
 
@@ -166,4 +175,4 @@ def _run(context: Context, message: bytes) -> Mapping[int, Any] | None:
         return command.run(context, NO_PARAMETERS)
     if not body:
         raise CtapError(ERR.MISSING_PARAMETER)
-    return command.run(context, Parameters(decode(body)))
+    return command.run(context, Parameters(decode(body, context.profile.max_cbor_depth)))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fido2.ctap import CtapError
 
 from keyctl.virtual.info import min_pin_length
+from keyctl.virtual.profiles import LARGE_BLOB_KEY, PREVIEW_SIGN, RECOVERY
 from keyctl.virtual.state import LARGE_BLOB_KEY_BYTES, MAX_BLOB_BYTES
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
     from keyctl.virtual.context import Context
     from keyctl.virtual.hmac_secret import Salts
+    from keyctl.virtual.preview_sign import SeedWish, SignatureWish
+    from keyctl.virtual.recovery import Counting, Generating, Recovering
     from keyctl.virtual.requests import Parameters
     from keyctl.virtual.state import Credential
 
@@ -24,7 +27,6 @@ CRED_PROTECT = "credProtect"
 CRED_BLOB = "credBlob"
 HMAC_SECRET = "hmac-secret"  # noqa: S105  # an extension's name
 HMAC_SECRET_MC = "hmac-secret-mc"  # noqa: S105  # an extension's name
-LARGE_BLOB_KEY = "largeBlobKey"
 MIN_PIN_LENGTH = "minPinLength"
 
 
@@ -34,23 +36,31 @@ class Draft:
 
     rp_id: str
     discoverable: bool
+    #: Whether the request comes with a PIN token.
+    has_mac: bool
     #: credProtect level.
     protection: int = 1
     blob: bytes | None = None
     large_blob_key: bytes | None = None
     #: To be answered under the new credential.
     salts: Salts | None = None
+    #: The seed that the new credential is to have.
+    seed: SeedWish | None = None
+    #: To sign for the new credential.
+    recovering: Recovering | None = None
     #: For the authenticator data.
     outputs: dict[str, Any] = field(default_factory=dict)
 
 
-def process_making(context: Context, inputs: Parameters | None, *, rp_id: str, discoverable: bool) -> Draft:
+def process_making(
+    context: Context, inputs: Parameters | None, *, rp_id: str, discoverable: bool, has_mac: bool
+) -> Draft:
     """Run the extensions that the key has and the client asked for; others are ignored.
 
     Raises:
         CtapError: An input is malformed.
     """
-    draft = Draft(rp_id=rp_id, discoverable=discoverable)
+    draft = Draft(rp_id=rp_id, discoverable=discoverable, has_mac=has_mac)
     for name in context.profile.extensions:
         if inputs is not None and inputs.has(name):
             _WHEN_MAKING[name](context, inputs, draft)
@@ -101,6 +111,26 @@ def _hmac_secret_mc(context: Context, inputs: Parameters, draft: Draft) -> None:
     draft.salts = read_salts(context, inputs.raw[HMAC_SECRET_MC])
 
 
+def _preview_sign(context: Context, inputs: Parameters, draft: Draft) -> None:
+    """Its second output is no part of the authenticator data."""
+    from keyctl.virtual.preview_sign import read_seed_wish
+
+    draft.seed = read_seed_wish(context, inputs.raw[PREVIEW_SIGN], has_mac=draft.has_mac)
+    if draft.seed is not None:
+        draft.outputs[PREVIEW_SIGN] = draft.seed.signed_output
+
+
+def _recovery(context: Context, inputs: Parameters, draft: Draft) -> None:
+    """A signature is an output too, but can only be made when the rest of the authenticator data is there."""
+    from keyctl.virtual.recovery import Counting, read_making
+
+    action = read_making(context, inputs.map(RECOVERY), rp_id=draft.rp_id, verified=draft.has_mac)
+    if isinstance(action, Counting):
+        draft.outputs[RECOVERY] = action.output()
+    else:
+        draft.recovering = action
+
+
 #: name -> what it does with the inputs and the draft.
 _WHEN_MAKING: Mapping[str, Callable[[Context, Parameters, Draft], None]] = {
     CRED_BLOB: _cred_blob,
@@ -109,6 +139,8 @@ _WHEN_MAKING: Mapping[str, Callable[[Context, Parameters, Draft], None]] = {
     HMAC_SECRET_MC: _hmac_secret_mc,
     LARGE_BLOB_KEY: _large_blob_key,
     MIN_PIN_LENGTH: _min_pin_length,
+    PREVIEW_SIGN: _preview_sign,
+    RECOVERY: _recovery,
 }
 
 
@@ -119,22 +151,54 @@ class Wishes:
     salts: Salts | None = None
     blob: bool = False
     large_blob_key: bool = False
+    signature: SignatureWish | None = None
+    recovery: Counting | Generating | None = None
 
     def outputs(self, credential: Credential, *, verified: bool) -> dict[str, Any]:
-        """The outputs in the authenticator data of an assertion by *credential*."""
+        """The outputs in the authenticator data of an assertion by *credential*.
+
+        Raises:
+            CtapError: What is wanted cannot be had so.
+        """
         outputs: dict[str, Any] = {}
         if self.blob:
             outputs[CRED_BLOB] = credential.blob or b""
         if self.salts is not None:
             outputs[HMAC_SECRET] = self.salts.answer(credential, verified=verified)
+        if self.signature is not None:
+            outputs[PREVIEW_SIGN] = self.signature.output(verified=verified)
+        if self.recovery is not None:
+            outputs[RECOVERY] = self.recovery.output()
         return outputs
 
 
-def process_asserting(context: Context, inputs: Parameters | None, *, present: bool) -> Wishes:
-    """Read the inputs of the extensions that the key has; others are ignored.
+def check_asserting(context: Context, inputs: Parameters | None, *, has_list: bool) -> None:
+    """Refuse inputs that need no credential to be wrong.
 
     Raises:
-        CtapError: UNSUPPORTED_OPTION for hmac-secret without a touch; else an input is malformed.
+        CtapError: One of them is.
+    """
+    if PREVIEW_SIGN in context.profile.extensions and inputs is not None and inputs.has(PREVIEW_SIGN):
+        from keyctl.virtual.preview_sign import check_before_looking
+
+        check_before_looking(inputs.raw[PREVIEW_SIGN], has_list=has_list)
+
+
+def process_asserting(
+    context: Context, inputs: Parameters | None, credential: Credential, *, present: bool, verified: bool
+) -> Wishes:
+    """Read the inputs of the extensions that the key has; others are ignored.
+
+    Args:
+        context: The key.
+        inputs: What :func:`check_asserting` let pass.
+        credential: The first that makes an assertion.
+        present: Whether there is going to be a touch.
+        verified: Whether there was a PIN token.
+
+    Raises:
+        CtapError: UNSUPPORTED_OPTION for hmac-secret without a touch; UP_REQUIRED for a signature that wants one;
+            PUAT_REQUIRED for recovery credentials without a PIN; else an input is malformed.
     """
     if inputs is None:
         return Wishes()
@@ -148,8 +212,20 @@ def process_asserting(context: Context, inputs: Parameters | None, *, present: b
         salts = read_salts(context, inputs.raw[HMAC_SECRET])
     if LARGE_BLOB_KEY in asked and not inputs.flag(LARGE_BLOB_KEY):
         raise CtapError(ERR.INVALID_OPTION)
+    signature = None
+    if PREVIEW_SIGN in asked:
+        from keyctl.virtual.preview_sign import read_signature_wish
+
+        signature = read_signature_wish(context, inputs.raw[PREVIEW_SIGN], credential, present=present)
+    recovery = None
+    if RECOVERY in asked:
+        from keyctl.virtual.recovery import read_asserting
+
+        recovery = read_asserting(context, inputs.map(RECOVERY), rp_id=credential.rp_id, verified=verified)
     return Wishes(
         salts=salts,
         blob=CRED_BLOB in asked and bool(inputs.flag(CRED_BLOB)),
         large_blob_key=LARGE_BLOB_KEY in asked,
+        signature=signature,
+        recovery=recovery,
     )

@@ -18,7 +18,7 @@ from keyctl.virtual.authorization import (
     touch,
     verify_user,
 )
-from keyctl.virtual.extensions import Wishes, process_asserting
+from keyctl.virtual.extensions import Wishes, check_asserting, process_asserting
 from keyctl.virtual.quirks import Quirk
 from keyctl.virtual.texts import told
 from keyctl.virtual.tokens import Permission, check_protocol
@@ -74,10 +74,12 @@ def get_assertion(context: Context, request: Parameters) -> Mapping[int, Any]:
     verified = verify_user(  # step 6
         context, protocol=protocol, mac=mac, data_hash=client_data_hash, permission=Permission.GA, rp_id=rp_id
     )
+    check_asserting(context, inputs, has_list=bool(allow_list))
     found = _find(context, rp_id, allow_list, verified=verified)  # step 7
     if not found:
         raise CtapError(ERR.NO_CREDENTIALS)
-    wishes = process_asserting(context, inputs, present=present)  # step 10, before a touch is asked for
+    # Step 10, before a touch is asked for.
+    wishes = process_asserting(context, inputs, found[0], present=present, verified=verified)
     if present:  # step 9
         touch(context)
     assertion = _Assertion(

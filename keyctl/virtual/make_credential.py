@@ -21,6 +21,7 @@ from keyctl.virtual.authorization import (
 )
 from keyctl.virtual.extensions import HMAC_SECRET_MC, process_making
 from keyctl.virtual.info import aaguid, room
+from keyctl.virtual.profiles import PREVIEW_SIGN, RECOVERY
 from keyctl.virtual.state import Credential
 from keyctl.virtual.texts import NAME_BYTES, cut, stored_user_name
 from keyctl.virtual.tokens import Permission, check_protocol
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from keyctl.virtual.context import Context
+    from keyctl.virtual.extensions import Draft
     from keyctl.virtual.requests import Parameters
 
 ERR = CtapError.ERR
@@ -92,7 +94,13 @@ def make_credential(context: Context, request: Parameters) -> Mapping[int, Any]:
         if verified or excluded.protection < credentials.UV_REQUIRED:
             touch(context)
             raise CtapError(ERR.CREDENTIAL_EXCLUDED)
-    draft = process_making(context, wanted.extensions, rp_id=wanted.rp_id, discoverable=discoverable)
+    draft = process_making(
+        context,
+        wanted.extensions,
+        rp_id=wanted.rp_id,
+        discoverable=discoverable,
+        has_mac=wanted.mac is not None,
+    )
     user_name = stored_user_name(wanted.user_name, context.quirks)
     user_display_name = stored_user_name(wanted.user_display_name, context.quirks)
     touch(context)  # step 14
@@ -117,13 +125,19 @@ def make_credential(context: Context, request: Parameters) -> Mapping[int, Any]:
         credential = replace(credential, id=credentials.wrap(context.state.secret, credential, size=size))
     if draft.salts is not None:
         draft.outputs[HMAC_SECRET_MC] = draft.salts.answer(credential, verified=verified)
-    answer = _answer(
-        context, credential, wanted.client_data_hash, draft.outputs, verified=verified, enterprise=enterprise
-    )
+    answer = _answer(context, credential, wanted.client_data_hash, draft, verified=verified, enterprise=enterprise)
     if enterprise:
         answer[0x04] = True
     if credential.large_blob_key is not None:
         answer[0x05] = credential.large_blob_key
+    if draft.seed is not None:
+        from keyctl.virtual import preview_sign
+
+        seed = preview_sign.make_seed(context, draft.seed, credential.id)
+        output = preview_sign.unsigned_output(
+            context, seed, answer[0x02], wanted.client_data_hash, enterprise=enterprise
+        )
+        answer[0x06] = {PREVIEW_SIGN: output}
     return answer
 
 
@@ -205,7 +219,7 @@ def _answer(
     context: Context,
     credential: Credential,
     client_data_hash: bytes,
-    outputs: dict[str, Any],
+    draft: Draft,
     *,
     verified: bool,
     enterprise: bool,
@@ -221,7 +235,12 @@ def _answer(
         )
     )
     flags = Flag.UP | (Flag.UV if verified else Flag(0))
-    data = authenticator_data(context, credential.rp_id, flags, attested=attested, extensions=outputs)
+    if draft.recovering is None:
+        data = authenticator_data(context, credential.rp_id, flags, attested=attested, extensions=draft.outputs)
+    else:
+        # Its signature is over all that stands before the extensions, among which it is then put.
+        data = authenticator_data(context, credential.rp_id, flags | Flag.ED, attested=attested)
+        data += cbor.encode(draft.outputs | {RECOVERY: draft.recovering.output(data + client_data_hash)})
     return {
         0x01: "packed",
         0x02: data,

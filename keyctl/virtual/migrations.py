@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 #: The schema of the files with a key's memory.
-SCHEMA = 2
+SCHEMA = 3
 
 
 def migrated(value: dict[str, Any], schema: int) -> dict[str, Any]:
@@ -47,6 +47,12 @@ def _from_1(value: dict[str, Any]) -> dict[str, Any]:
     return newer
 
 
+def _from_2(value: dict[str, Any]) -> dict[str, Any]:
+    """Schema 3 has the seeds of previewSign and those of the draft extension "recovery"."""
+    added: dict[str, Any] = {"signing_seeds": [], "backup_seeds": {"own": None, "given": [], "changes": 0}}
+    return added | value
+
+
 def _credential_from_1(credential: Any) -> Any:
     return {"blob": None, "large_blob_key": None} | credential if isinstance(credential, dict) else credential
 
@@ -57,4 +63,4 @@ def _derived(value: dict[str, Any], what: str) -> str:
 
 
 #: schema -> what makes the next one of it.
-_STEPS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1}
+_STEPS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1, 2: _from_2}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from keyctl.core import recovery, seed_numbers
 from keyctl.virtual.identity import AAGUIDS
 
 if TYPE_CHECKING:
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 ES256 = -7
 EDDSA = -8
 U2F_VERSION = "U2F_V2"
+LARGE_BLOB_KEY = "largeBlobKey"
+PREVIEW_SIGN = seed_numbers.EXTENSION
+RECOVERY = recovery.EXTENSION
 
 
 class Listing(Enum):
@@ -52,6 +56,8 @@ class Profile:
     capacity: int
     #: Bytes of one request, the command byte included.
     max_message_bytes: int = 2048
+    #: How deep maps and arrays of a request may be nested (CTAP 2.2, section 8).
+    max_cbor_depth: int = 4
     #: None: getInfo does not say, and there is no limit but the message.
     max_ids_in_list: int | None = 8
     #: Bytes; None: getInfo does not say.
@@ -77,13 +83,23 @@ class Profile:
         """Whether it speaks U2F."""
         return U2F_VERSION in self.versions
 
+    @property
+    def recovery(self) -> bool:
+        """Whether it knows the draft extension "recovery", with its command and its permission."""
+        return RECOVERY in self.extensions
+
+    def without_large_blobs(self) -> Profile:
+        """The same kind of key without anything of large blobs."""
+        extensions = tuple(name for name in self.extensions if name != LARGE_BLOB_KEY)
+        return replace(self, extensions=extensions, large_blobs_bytes=0)
+
 
 _FULL = Profile(
     name="full",
     description="a present-day key: CTAP 2.2 and U2F, 128 passkeys, both PIN protocols",
     aaguid=AAGUIDS["full"],
     versions=("FIDO_2_0", "FIDO_2_1_PRE", "FIDO_2_1", "FIDO_2_2", U2F_VERSION),
-    extensions=("credBlob", "credProtect", "hmac-secret", "hmac-secret-mc", "largeBlobKey", "minPinLength"),
+    extensions=("credBlob", "credProtect", "hmac-secret", "hmac-secret-mc", LARGE_BLOB_KEY, "minPinLength"),
     pin_protocols=(2, 1),
     permissions=True,
     listing=Listing.FINAL,
@@ -104,6 +120,25 @@ _SMALL = replace(
     aaguid=AAGUIDS["small"],
     capacity=3,
     large_blobs_bytes=1024,
+)
+
+_ARKG = replace(
+    _FULL,
+    name="arkg",
+    description="like full, with previewSign: it can be a backup key, and has 4096 bytes for large blobs",
+    aaguid=AAGUIDS["arkg"],
+    extensions=(*_FULL.extensions, PREVIEW_SIGN),
+    large_blobs_bytes=4096,
+)
+
+_DRAFT = replace(
+    _FULL,
+    name="draft",
+    description="like full, with the WebAuthn draft extension recovery, which no real key has",
+    aaguid=AAGUIDS["draft"],
+    extensions=(*_FULL.extensions, RECOVERY),
+    # The draft's list of credentials in makeCredential is one deeper than CTAP permits.
+    max_cbor_depth=5,
 )
 
 _FIDO_2_0 = Profile(
@@ -154,4 +189,6 @@ _U2F = Profile(
     ctap2=False,
 )
 
-PROFILES: Mapping[str, Profile] = {profile.name: profile for profile in (_FULL, _FIDO_2_0, _FIDO_2_1_PRE, _SMALL, _U2F)}
+PROFILES: Mapping[str, Profile] = {
+    profile.name: profile for profile in (_FULL, _FIDO_2_0, _FIDO_2_1_PRE, _SMALL, _U2F, _ARKG, _DRAFT)
+}

@@ -45,6 +45,14 @@ class Quirk(StrEnum):
     NO_LARGE_BLOB_KEY = "no-large-blob-key"
     LBW_DROPPED = "lbw-dropped"
     SILENT_WITHOUT_UV = "silent-without-uv"
+    PREVIEW_SIGN_PACKED = "preview-sign-packed"
+    PREVIEW_SIGN_OMITTED = "preview-sign-omitted"
+    PREVIEW_SIGN_SELF_ATTESTED = "preview-sign-self-attested"
+    PREVIEW_SIGN_FLAGS_0 = "preview-sign-flags-0"
+    PREVIEW_SIGN_UNGUARDED = "preview-sign-unguarded"
+    PREVIEW_SIGN_WRONG_AAGUID = "preview-sign-wrong-aaguid"
+    PREVIEW_SIGN_FOREIGN_SEED = "preview-sign-foreign-seed"
+    PREVIEW_SIGN_NO_LARGE_BLOB = "preview-sign-no-large-blob"
 
 
 #: name -> what it does, one line.
@@ -82,4 +90,12 @@ QUIRKS: Mapping[str, str] = {
     Quirk.NO_LARGE_BLOB_KEY: "leaves largeBlobKey out of the listing",
     Quirk.LBW_DROPPED: "forgets the PIN token with the touch that used it, large-blob permission and all",
     Quirk.SILENT_WITHOUT_UV: "makes silent assertions without the PIN even under alwaysUv",
+    Quirk.PREVIEW_SIGN_PACKED: "attests seeds of previewSign with its certificate, not with the format none",
+    Quirk.PREVIEW_SIGN_OMITTED: "makes credentials and assertions as if previewSign was not asked for",
+    Quirk.PREVIEW_SIGN_SELF_ATTESTED: "seeds of previewSign attest themselves, without a certificate",
+    Quirk.PREVIEW_SIGN_FLAGS_0: "makes seeds of previewSign that want no touch and no PIN, and says so",
+    Quirk.PREVIEW_SIGN_UNGUARDED: "signs with previewSign without the touch and the PIN that its seeds ask for",
+    Quirk.PREVIEW_SIGN_WRONG_AAGUID: "tells another AAGUID with seeds of previewSign than its own",
+    Quirk.PREVIEW_SIGN_FOREIGN_SEED: "hands over seeds of previewSign that it does not hold",
+    Quirk.PREVIEW_SIGN_NO_LARGE_BLOB: "has no large blobs, so that it cannot keep a record of a seed",
 }

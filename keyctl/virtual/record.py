@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from keyctl.core import p256
 from keyctl.errors import Details, StoreError
 from keyctl.store.files import unreadable
 
@@ -11,8 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-#: The order of the curve P-256 (SEC 2, section 2.4.2).
-P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _MAX_SECONDS = 2**53
 
 
@@ -140,9 +139,13 @@ class Record:
     def scalar(self, name: str) -> bytes:
         """A private key on P-256, 32 bytes."""
         octets = self.octets(name, 32, 32)
-        if not 0 < int.from_bytes(octets, "big") < P256_ORDER:
+        if not 0 < int.from_bytes(octets, "big") < p256.N:
             raise self.bad(f"has a bad {name}")
         return octets
+
+    def optional_scalar(self, name: str) -> bytes | None:
+        """As :meth:`scalar`, or None for null."""
+        return None if self._is_null(name) else self.scalar(name)
 
     def texts(self, name: str, max_items: int, max_length: int) -> list[str]:
         """A list of texts."""

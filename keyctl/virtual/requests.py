@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 ERR = CtapError.ERR
 #: CTAP 2.2, section 8: maps and arrays are nested at most four deep.
-_MAX_DEPTH = 4
+MAX_DEPTH = 4
 
 
-def decode(data: bytes) -> Any:
-    """The one value that *data* is.
+def decode(data: bytes, max_depth: int = MAX_DEPTH) -> Any:
+    """The one value that *data* is, with maps and arrays at most *max_depth* deep.
 
     Raises:
         CtapError: INVALID_CBOR, because it is cut, too long, nested too deeply or not canonical.
     """
-    value, end = _item(data, 0, _MAX_DEPTH)
+    value, end = _item(data, 0, max_depth)
     if end != len(data):
         raise CtapError(ERR.INVALID_CBOR)
     return value
@@ -199,6 +199,13 @@ class Parameters:
     def maps(self, key: int | str) -> list[Parameters]:
         """An array of maps."""
         return [Parameters(item) for item in self._required(key, list)]
+
+    def integers(self, key: int | str) -> list[int]:
+        """An array of whole numbers."""
+        value: list[int] = self._required(key, list)
+        if not all(type(item) is int for item in value):
+            raise CtapError(ERR.CBOR_UNEXPECTED_TYPE)
+        return value
 
     def optional_texts(self, key: int | str) -> list[str] | None:
         """An array of texts, or None."""

@@ -6,11 +6,13 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from keyctl.virtual.backup_seeds import BackupSeeds, backup_seeds_from
 from keyctl.virtual.configuration import Configuration, configuration_from
 from keyctl.virtual.migrations import SCHEMA, migrated
 from keyctl.virtual.profiles import EDDSA, ES256, PROFILES
 from keyctl.virtual.record import Record
 from keyctl.virtual.settings import BOOT_BYTES, MAX_COUNTER
+from keyctl.virtual.signing_seeds import MAX_SIGNING_SEEDS, SigningSeed, signing_seed_from
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,10 +122,15 @@ class State:
     #: The serialized large-blob array.
     large_blobs: bytes = NO_LARGE_BLOBS
     configuration: Configuration = field(default_factory=Configuration)
+    #: Those of previewSign, oldest first.
+    signing_seeds: tuple[SigningSeed, ...] = ()
+    backup_seeds: BackupSeeds = field(default_factory=BackupSeeds)
     ram: Ram
 
     def replace_credentials(self, credentials: tuple[Credential, ...]) -> None:
-        """Keep *credentials* instead, which is another state of the store."""
+        """Keep *credentials* instead, which is another state of the store; seeds of those that go, go with them."""
+        gone = {credential.id for credential in self.credentials} - {credential.id for credential in credentials}
+        self.signing_seeds = tuple(seed for seed in self.signing_seeds if seed.credential_id not in gone)
         self.credentials = credentials
         self.store_state = os.urandom(IDENTIFIER_BYTES)
 
@@ -142,6 +149,8 @@ class State:
             "persistent_token": None if self.persistent_token is None else self.persistent_token.hex(),
             "large_blobs": self.large_blobs.hex(),
             "configuration": self.configuration.to_json(),
+            "signing_seeds": [seed.to_json() for seed in self.signing_seeds],
+            "backup_seeds": self.backup_seeds.to_json(),
             "ram": _ram_to_json(self.ram),
         }
 
@@ -177,6 +186,8 @@ def state_from_json(path: Path, value: dict[str, Any]) -> State:
         persistent_token=record.optional_octets("persistent_token", TOKEN_BYTES, TOKEN_BYTES),
         large_blobs=record.octets("large_blobs", len(NO_LARGE_BLOBS), _MAX_LARGE_BLOBS_BYTES),
         configuration=configuration_from(record.record("configuration")),
+        signing_seeds=tuple(signing_seed_from(item) for item in record.records("signing_seeds", MAX_SIGNING_SEEDS)),
+        backup_seeds=backup_seeds_from(record.record("backup_seeds")),
         ram=_ram_from(record.record("ram")),
     )
     record.finish()

@@ -33,6 +33,8 @@ class Permission(IntFlag):
     LBW = 0x10
     ACFG = 0x20
     PCMR = 0x40
+    #: Not in CTAP: seeds of the draft extension "recovery".
+    RECOVERY = 0x80
 
 
 #: permission -> the option that has to be true for it.
@@ -60,6 +62,8 @@ def check_permissions(context: Context, permissions: int, rp_id: str | None) -> 
     told = options(context)
     known = sum(Permission)
     if permissions & ~known or any(permissions & bit and not told.get(option) for bit, option in _OPTIONS.items()):
+        raise CtapError(ERR.UNAUTHORIZED_PERMISSION)
+    if permissions & Permission.RECOVERY and not context.profile.recovery:
         raise CtapError(ERR.UNAUTHORIZED_PERMISSION)
     # The persistent token has one permission for good.
     if permissions & Permission.PCMR and permissions != Permission.PCMR:

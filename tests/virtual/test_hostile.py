@@ -228,7 +228,14 @@ def victims(tmp_path_factory):
     """A key of every profile, some with a PIN, some touched at once; made once, whatever the examples do to them."""
     folder = tmp_path_factory.mktemp("victims") / "virtual"
     devices = []
-    for profile, touch in (("full", "refused"), ("fido2.0", "now"), ("fido2.1-pre", "refused"), ("small", "now")):
+    for profile, touch in (
+        ("full", "refused"),
+        ("fido2.0", "now"),
+        ("fido2.1-pre", "refused"),
+        ("small", "now"),
+        ("arkg", "now"),
+        ("draft", "now"),
+    ):
         keys.new(folder, profile, profile)
         devices.append(VirtualDevice(folder, profile))
         if touch == "refused":
@@ -243,8 +250,10 @@ VALID = [
         (1, {**MAKE, 5: [DESCRIPTOR], 6: {"credProtect": 2}, 7: {"rk": True}, 8: bytes(32), 9: 2}),
         (1, {**MAKE, 6: {"credBlob": b"b", "largeBlobKey": True, "minPinLength": True}, 7: {"rk": True}, 10: 1}),
         (1, {**MAKE, 6: {"hmac-secret": True, "hmac-secret-mc": SALTS}}),
+        (1, {**MAKE, 6: {"previewSign": {3: [-65539], 4: 1}}}),
         (2, {**GET, 3: [DESCRIPTOR], 5: {"up": False}, 6: bytes(32), 7: 2}),
         (2, {**GET, 4: {"credBlob": True, "hmac-secret": SALTS, "largeBlobKey": True}}),
+        (2, {**GET, 3: [DESCRIPTOR], 4: {"previewSign": {2: HASH, 6: HASH, 7: b"\xa0"}}}),
         (6, {1: 2, 2: 1}),
         (6, {1: 2, 2: 2}),
         (6, {1: 2, 2: 3, 3: COSE, 4: bytes(32), 5: bytes(80)}),
@@ -262,6 +271,14 @@ VALID = [
         (10, {1: 6, 2: {2: DESCRIPTOR}, 3: 2, 4: bytes(32)}),
         (10, {1: 7, 2: {2: DESCRIPTOR, 3: USER}, 3: 2, 4: bytes(32)}),
         (0x41, {1: 2, 3: 1, 4: bytes(16)}),
+        (1, {**MAKE, 6: {"recovery": {"action": "state"}}}),
+        (1, {**MAKE, 6: {"recovery": {"action": "recover", "allowCredentials": [DESCRIPTOR]}}, 8: bytes(32), 9: 2}),
+        (2, {**GET, 4: {"recovery": {"action": "state"}}}),
+        (2, {**GET, 4: {"recovery": {"action": "generate"}}, 6: bytes(32), 7: 2}),
+        (0x4B, {1: 1}),
+        (0x4B, {1: 2, 2: [0], 4: 2, 5: bytes(32)}),
+        (0x4B, {1: 3, 3: {1: 0, 2: bytes(16), 3: [b"x5c"], 4: b"sig", 255: bytes(65)}, 4: 2, 5: bytes(32), 6: True}),
+        (0x4B, {1: 5, 3: {255: bytes(65)}, 4: 2, 5: bytes(32)}),
     ]
 ]
 

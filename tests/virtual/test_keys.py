@@ -12,10 +12,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from fido2.ctap2 import ClientPin, Ctap2
+from fido2.ctap2 import ClientPin, Ctap2, LargeBlobs
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keyctl.core import p256
 from keyctl.errors import NotFoundError, StoreError, UsageError
 from keyctl.store.files import lock
 from keyctl.virtual import keys
@@ -350,8 +351,9 @@ def paths_in(value, at=()):
         yield from paths_in(item, (*at, key))
 
 
+BASE_POINT = p256.base_multiple(1).hex()
 FULL_STATE = {
-    "schema": 2,
+    "schema": 3,
     "profile": "full",
     "secret": "00" * 32,
     "counter": 5,
@@ -383,6 +385,21 @@ FULL_STATE = {
         "min_pin_length": 6,
         "min_pin_rp_ids": ["example.com"],
         "force_pin_change": False,
+    },
+    "signing_seeds": [
+        {
+            "credential_id": "22" * 64,
+            "handle": "66" * 64,
+            "algorithm": -65539,
+            "flags": 5,
+            "sk_bl": "44" * 32,
+            "sk_kem": "55" * 32,
+        }
+    ],
+    "backup_seeds": {
+        "own": "33" * 32,
+        "given": [{"aaguid": "ee" * 16, "point": BASE_POINT}],
+        "changes": 3,
     },
     "ram": {
         "boot": "55" * 8,
@@ -480,6 +497,23 @@ def test_a_migrated_key_still_opens_what_it_made(folder):
     allow_list = [{"type": "public-key", "id": wrapped}]
     assert ctap.get_assertion("example.com", bytes(32), allow_list).credential["id"] == wrapped
     assert ClientPin(ctap).get_pin_token("1234-äöü", ClientPin.PERMISSION.CREDENTIAL_MGMT)
+
+
+def test_a_key_migrated_from_schema_2_still_has_its_blobs(folder):
+    """The PIN, credBlob, a large blob, and the persistent token."""
+    keys.new(folder, "blue", "full")
+    (folder / "blue.json").write_bytes(old_states()[1].read_bytes())
+    ctap = Ctap2(VirtualDevice(folder, "blue"))
+    allow_list = [
+        {"type": "public-key", "id": bytes.fromhex(json.loads(old_states()[1].read_text())["credentials"][0]["id"])}
+    ]
+    answer = ctap.get_assertion(
+        "example.com", bytes(32), allow_list, extensions={"credBlob": True, "largeBlobKey": True}
+    )
+    assert answer.auth_data.extensions == {"credBlob": b"blob"}
+    assert LargeBlobs(ctap).get_blob(answer.large_blob_key) == b"a note"
+    assert ClientPin(ctap).get_pin_token("1234-äöü", ClientPin.PERMISSION.PERSISTENT_CREDENTIAL_MGMT)
+    assert ctap.get_info().min_pin_length == 6
 
 
 @pytest.mark.parametrize("path", old_states(), ids=lambda path: path.stem)
