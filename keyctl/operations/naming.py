@@ -25,24 +25,32 @@ if TYPE_CHECKING:
     from keyctl.store.inventory import Changes
 
 
+_NO_ROLE = "none"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Notes:
-    """What a person says of a key; None leaves a fact as it is, an empty text takes it away."""
+    """What a person says of a key; None leaves a fact as it is, an empty text takes it away.
 
-    role: Role | None = None
+    Args:
+        role: A value of :class:`Role`, or ``none``, which takes it away.
+        owner: Whose it is.
+        location: Where it lies.
+        note: Anything else.
+    """
+
+    role: str | None = None
     owner: str | None = None
     location: str | None = None
     note: str | None = None
 
     def given(self) -> dict[str, Any]:
         """The facts that were given."""
-        said = {"role": self.role, "owner": self.owner, "location": self.location, "note": self.note}
-        return {name: value or None for name, value in said.items() if value is not None}
-
-
-def role(text: str | None) -> Role | None:
-    """The role that *text* names."""
-    return Role(text) if text is not None else None
+        said: dict[str, str | None] = {"owner": self.owner, "location": self.location, "note": self.note}
+        given: dict[str, Any] = {name: value or None for name, value in said.items() if value is not None}
+        if self.role is not None:
+            given["role"] = Role(self.role) if self.role != _NO_ROLE else None
+        return given
 
 
 def find(inventory: Inventory, name: str) -> KnownKey:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from keyctl.core import times
 from keyctl.core.names import composed, quoted
 from keyctl.device import choose, session
-from keyctl.device.discover import discover
+from keyctl.device.discover import discover, is_selector
 from keyctl.errors import Details, KeyChoiceError, KeyctlError, StoreError
 from keyctl.model import Access, Transport
 from keyctl.operations import recognising
@@ -115,7 +115,12 @@ def _chosen(circumstances: Circumstances, known: Known, *, by_touch: bool) -> se
     def waiting(seconds: float) -> None:
         circumstances.asker.tell(f"waiting for {wanted or 'a security key'} to be plugged in ({seconds:g} s)")
 
-    candidates = choose.wait_for_keys(circumstances.home, wanted, circumstances.waits.plug_s, waiting)
+    try:
+        candidates = choose.wait_for_keys(circumstances.home, wanted, circumstances.waits.plug_s, waiting)
+    except KeyChoiceError as error:
+        if wanted is None or is_selector(wanted):
+            raise
+        raise _nobody(wanted, known, error) from error
     if len(candidates) == 1:
         return recognised(candidates[0], circumstances, known)
     if by_touch and _can_be_touched(candidates, circumstances):
@@ -127,6 +132,16 @@ def _chosen(circumstances: Circumstances, known: Known, *, by_touch: bool) -> se
             raise
         return key
     return _only_by_name(candidates, circumstances, known)
+
+
+def _nobody(wanted: str, known: Known, error: KeyChoiceError) -> KeyChoiceError:
+    """*wanted* is neither a name nor the serial number of what is connected."""
+    names = ", ".join(key.name for key in known.inventory.keys)
+    return KeyChoiceError(
+        "no_key",
+        f"no key is called {wanted}, and none that is connected has this serial number",
+        f"known are {names}; {error.hint}" if names else error.hint,
+    )
 
 
 def _with_name(wanted: KnownKey, circumstances: Circumstances, known: Known) -> session.Session:

@@ -47,7 +47,7 @@ def everything(desk):
 def test_a_key_of_any_kind_can_have_a_name(desk, person, profile):
     selector = desk.new("blue", profile)
     who = person()
-    done = add(desk, who, "blue-5c", notes=Notes(role=Role.PRIMARY, owner="kim", location="desk", note="scratched"))
+    done = add(desk, who, "blue-5c", notes=Notes(role="primary", owner="kim", location="desk", note="scratched"))
     assert done.changed
     assert (done.key.name, done.key.recognition, done.key.selector) == ("blue-5c", Recognition.PROVED, selector)
     record = desk.record("blue-5c")
@@ -441,7 +441,7 @@ def edit(desk, who, name, notes=NOTHING, *, new_name=None, dry_run=False):
 def test_what_is_noted_can_be_changed_without_the_key(desk, person):
     record = desk.know("blue")
     keys.unplug(desk.folder, "blue")
-    done = edit(desk, person(), "blue", Notes(role=Role.BACKUP, owner="kim", location="safe", note="n"), new_name="b")
+    done = edit(desk, person(), "blue", Notes(role="backup", owner="kim", location="safe", note="n"), new_name="b")
     assert (done.changed, done.key.name, done.key.connected) == (True, "b", False)
     new = desk.record("b")
     assert (new.id, new.role, new.owner, new.location, new.note) == (record.id, Role.BACKUP, "kim", "safe", "n")
@@ -586,3 +586,11 @@ def test_the_handle_is_closed_whatever_happens(desk, person):
         pass
     with pytest.raises(KeyctlError):
         session.pin_retries()
+
+
+def test_a_role_can_be_taken_away(desk, person):
+    desk.know("blue")
+    edit(desk, person(), "blue", Notes(role="spare"), new_name=None)
+    assert desk.record("blue").role is Role.SPARE
+    edit(desk, person(), "blue", Notes(role="none"), new_name=None)
+    assert desk.record("blue").role is None

@@ -48,7 +48,7 @@ def COMMAND(  # noqa: N802  # the name by which the catalogue finds it
     from keyctl.cli import app
     from keyctl.operations import naming
 
-    notes = naming.Notes(role=naming.role(role), owner=owner, location=location, note=note)
+    notes = naming.Notes(role=role, owner=owner, location=location, note=note)
     result = naming.add(app.circumstances(context), name, notes, replacing=replacing, dry_run=dry_run)
     if result.changed:
         said = f"{result.key.label} is known from now on; read what it opens with `keyctl scan`"

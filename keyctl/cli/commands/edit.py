@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _NOTE_OPTIONS = (
-    click.option("--role", type=click.Choice(["primary", "backup", "spare"]), help="What you keep it for."),
+    click.option("--role", type=click.Choice(["primary", "backup", "spare", "none"]), help="What you keep it for."),
     click.option("--owner", metavar="TEXT", callback=unicode_text, help="Whose key it is."),
     click.option("--location", metavar="TEXT", callback=unicode_text, help="Where it lies."),
     click.option("--note", metavar="TEXT", callback=unicode_text, help="Anything else."),
@@ -55,7 +55,7 @@ def COMMAND(  # noqa: N802  # the name by which the catalogue finds it
     from keyctl.cli import app
     from keyctl.operations import naming
 
-    notes = naming.Notes(role=naming.role(role), owner=owner, location=location, note=note)
+    notes = naming.Notes(role=role, owner=owner, location=location, note=note)
     if new_name is None and not notes.given():
         raise click.UsageError("Give --name, --role, --owner, --location or --note.", context)
     circumstances = app.circumstances(context)
