@@ -7,7 +7,6 @@ from datetime import datetime
 from functools import lru_cache
 
 _LENGTH = len("2026-01-31T08:00:00Z")
-_DAY_S = 86400.0
 
 
 def now() -> str:
@@ -29,12 +28,3 @@ def parse(text: str) -> datetime:
     if moment.strftime("%Y-%m-%dT%H:%M:%SZ") != text:
         raise ValueError("no time")
     return moment
-
-
-def days_between(earlier: str, later: str) -> float:
-    """Days, with their fraction, from *earlier* to *later*; negative when it is the other way round.
-
-    Raises:
-        ValueError: One of them is no time.
-    """
-    return (parse(later) - parse(earlier)).total_seconds() / _DAY_S
