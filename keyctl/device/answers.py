@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 AAGUID_BYTES = 16
 HASH_BYTES = 32
+LARGE_BLOB_KEY_BYTES = 32
 _OWN_RP_ID_HASH = sha256(OWN_RP_ID.encode()).digest()
 #: CTAP 2.2, section 6.5.1: a PIN has 4 code points at least, and 63 bytes at most.
 _PIN_LENGTHS = range(4, 64)
@@ -171,6 +172,17 @@ def passkey_from_ctap(answer: Mapping[Any, Any], site: Site, label: str, *, has_
         large_blob=large_blob,
         purpose=Purpose.PAIRING if site.rp_id_hash == _OWN_RP_ID_HASH else Purpose.PASSKEY,
     )
+
+
+def large_blob_key_from_ctap(answer: Mapping[Any, Any], field: int = 0x0B) -> bytes | None:
+    """The largeBlobKey in *field* of an answer (CTAP 2.2, section 12.3), 32 bytes; None: it is not there.
+
+    Args:
+        answer: By default one of enumerateCredentials.
+        field: Where it is in others.
+    """
+    value = _octets(answer.get(field))
+    return value if value is not None and len(value) == LARGE_BLOB_KEY_BYTES else None
 
 
 def yubikey_serial_from_config(answer: bytes) -> str | None:

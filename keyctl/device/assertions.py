@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from fido2 import cbor
 from fido2.ctap import CtapError
 
+from keyctl.core.authenticator_data import MAX_CREDENTIAL_ID_BYTES, Flag
 from keyctl.device import authenticator_data, errors
-from keyctl.device.authenticator_data import MAX_CREDENTIAL_ID_BYTES, Flag
 from keyctl.device.commands import Ctap
+from keyctl.device.exchange import MAX_MESSAGE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -30,8 +31,6 @@ _TOKEN_OVER = {_ERR.PIN_AUTH_INVALID, _ERR.PIN_TOKEN_EXPIRED}
 HASH_BYTES = 32
 #: Longer than any signature that is in use, those with ML-DSA among them.
 _MAX_SIGNATURE_BYTES = 8192
-#: The most that fits CTAPHID's frames (CTAP 2.2, section 11.2.4), whatever a key says it takes.
-_MAX_MESSAGE_BYTES = 7609
 _LARGEST_MAC_BYTES = 32
 #: A list of up to 65535 has a head of three bytes; the empty one has one.
 _LIST_HEAD_GROWTH = 2
@@ -75,7 +74,7 @@ def how_many_fit(credential_ids: Sequence[bytes], limits: Limits, parameters: Ma
         parameters: Everything else in the message; a MAC may still be missing.
         list_key: The number of the list among the parameters.
     """
-    room = min(limits.max_message_size, _MAX_MESSAGE_BYTES) - _LIST_HEAD_GROWTH
+    room = min(limits.max_message_size, MAX_MESSAGE_BYTES) - _LIST_HEAD_GROWTH
     room -= 1 + len(cbor.encode({**parameters, list_key: []}))
     count = 0
     for credential_id in credential_ids[: limits.max_credentials_in_list]:

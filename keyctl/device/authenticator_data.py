@@ -1,35 +1,13 @@
-"""Authenticator data (WebAuthn level 2, section 6.1), which every credential signs; read without believing it."""
+"""Authenticator data in a key's answer, checked before anything believes them."""
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
-from enum import IntFlag
 from hashlib import sha256
 
-from keyctl.core import public_keys
-from keyctl.core.decoding import decode_first, decode_map
+from keyctl.core import authenticator_data, public_keys
+from keyctl.core.authenticator_data import Flag
 from keyctl.device import errors
-
-#: Longer credential ids are nobody's: WebAuthn level 3 has this limit.
-MAX_CREDENTIAL_ID_BYTES = 1023
-#: SHA-256 of the RP id, flags, signature counter.
-_HEAD = struct.Struct(">32sBI")
-#: AAGUID and the length of the credential id.
-_ATTESTED_HEAD = struct.Struct(">16sH")
-
-
-class Flag(IntFlag):
-    """What the key says of the ceremony, and of what follows."""
-
-    #: User present: touched.
-    UP = 0x01
-    #: User verified: by PIN or fingerprint.
-    UV = 0x04
-    #: Attested credential data follow.
-    AT = 0x40
-    #: A map of extension outputs follows.
-    ED = 0x80
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +20,7 @@ class NewCredential:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AuthenticatorData:
+class CheckedData:
     """The parts that keyctl looks at."""
 
     flags: Flag
@@ -50,7 +28,7 @@ class AuthenticatorData:
     new: NewCredential | None
 
 
-def read(data: object, rp_id: str, label: str) -> AuthenticatorData:
+def read(data: object, rp_id: str, label: str) -> CheckedData:
     """The authenticator data in an answer.
 
     Args:
@@ -62,31 +40,18 @@ def read(data: object, rp_id: str, label: str) -> AuthenticatorData:
         UnreachableError: It is for another RP, cut, too long, or holds a key of an algorithm that was not asked for
             (``key_nonsense``).
     """
-    if not isinstance(data, bytes) or len(data) < _HEAD.size:
+    if not isinstance(data, bytes):
         raise errors.nonsense(label, "without authenticator data")
-    rp_id_hash, flags, counter = _HEAD.unpack_from(data)
-    if rp_id_hash != sha256(rp_id.encode()).digest():
-        raise errors.nonsense(label, "for another site than it was asked about")
-    rest, new = data[_HEAD.size :], None
     with errors.understanding(label):
-        if flags & Flag.AT:
-            new, rest = _attested(rest)
-        # decode_map takes nothing at all for an empty map.
-        if bool(flags & Flag.ED) != bool(rest):
-            raise ValueError("extensions that were not announced, or announced and not there")
-        decode_map(rest)
-    return AuthenticatorData(flags=Flag(flags), counter=counter, new=new)
+        told = authenticator_data.read(data)
+        new = _new(told.attested) if told.attested is not None else None
+    if told.rp_id_hash != sha256(rp_id.encode()).digest():
+        raise errors.nonsense(label, "for another site than it was asked about")
+    return CheckedData(flags=Flag(told.flags), counter=told.counter, new=new)
 
 
-def _attested(data: bytes) -> tuple[NewCredential, bytes]:
-    """Attested credential data (section 6.5.1), and what follows them."""
-    _, length = _ATTESTED_HEAD.unpack_from(data)
-    rest = data[_ATTESTED_HEAD.size :]
-    credential_id, rest = rest[:length], rest[length:]
-    if not 0 < len(credential_id) == length <= MAX_CREDENTIAL_ID_BYTES:
-        raise ValueError("no credential id")
-    parameters, rest = decode_first(rest)
-    public_key = public_keys.canonical(parameters) if isinstance(parameters, dict) else None
+def _new(attested: authenticator_data.Attested) -> NewCredential:
+    public_key = public_keys.canonical(attested.public_key)
     if public_key is None:
         raise ValueError("no public key of a known algorithm")
-    return NewCredential(credential_id=credential_id, public_key=public_key), rest
+    return NewCredential(credential_id=attested.credential_id, public_key=public_key)

@@ -32,6 +32,7 @@ class Ctap(IntEnum):
     RESET = 0x07
     CREDENTIAL_MANAGEMENT = 0x0A
     SELECTION = 0x0B
+    LARGE_BLOBS = 0x0C
     CREDENTIAL_MANAGEMENT_PREVIEW = 0x41
 
 
@@ -79,6 +80,8 @@ _CREDENTIAL_STEPS = {
     7: "updateUserInformation",
 }
 _CREDENTIAL_READS = {1, 2, 3, 4, 5}
+# Parameters of largeBlobs.
+_GET, _SET = 0x01, 0x02
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +117,8 @@ def describe(hid_command: int, data: bytes) -> Command:
             return Command(name="getAssertion (silent)" if silent else "getAssertion", read=silent)
         case Ctap.SELECTION:
             return Command(name="authenticatorSelection", read=False)
+        case Ctap.LARGE_BLOBS:
+            return _large_blobs(data[1:])
         case Ctap.RESET:
             return Command(name="reset", read=False)
         case Ctap.CREDENTIAL_MANAGEMENT | Ctap.CREDENTIAL_MANAGEMENT_PREVIEW:
@@ -135,6 +140,16 @@ def _u2f(apdu: bytes) -> Command:
             return Command(name="U2F register", read=False)
         case _:
             return Command(name="U2F message", read=False)
+
+
+def _large_blobs(parameters: bytes) -> Command:
+    """A part of the large-blob array, read or written (CTAP 2.2, section 6.10)."""
+    try:
+        entries = decode_map(parameters)
+    except ValueError:
+        entries = {}
+    reading = _GET in entries and _SET not in entries
+    return Command(name=f"largeBlobs {'get' if reading else 'set'}", read=reading)
 
 
 def _is_silent(parameters: bytes) -> bool:

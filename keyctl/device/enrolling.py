@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from keyctl.model import KeyInfo
 
 USER_ID_BYTES = 32
-#: Shown by keys with a display.
-_NAME = "keyctl"
+#: Shown by keys with a display, and in listings.
+NAME = "keyctl"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +97,8 @@ def _make(exchange: Exchange, info: KeyInfo, exclude: Sequence[bytes], token: To
     client_data_hash, user_id = os.urandom(HASH_BYTES), os.urandom(USER_ID_BYTES)
     parameters: dict[int, Any] = {
         1: client_data_hash,
-        2: {"id": OWN_RP_ID, "name": _NAME},
-        3: {"id": user_id, "name": _NAME, "displayName": _NAME},
+        2: {"id": OWN_RP_ID, "name": NAME},
+        3: {"id": user_id, "name": NAME, "displayName": NAME},
         4: [{"type": "public-key", "alg": number} for number in (ES256, EDDSA)],
     }
     if "rk" in info.options:

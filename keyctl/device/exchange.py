@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: What every key takes, until getInfo says more (CTAP 2.2, section 6.4, maxMsgSize).
 MIN_MESSAGE_BYTES = 1024
+#: The most that fits CTAPHID's frames (CTAP 2.2, section 11.2.4), whatever a key says it takes.
+MAX_MESSAGE_BYTES = 7609
 
 
 class Exchange:
@@ -39,7 +41,15 @@ class Exchange:
     def send(
         self, command: int, parameters: Mapping[int, Any] | None = None, *, cancel: Event | None = None
     ) -> Mapping[Any, Any]:
-        """Send one command and decode the answer, which is a map, empty when the key sent none.
+        """As :meth:`send_for_bytes`, with the answer decoded: a map, empty when the key sent none."""
+        answer = self.send_for_bytes(command, parameters, cancel=cancel)
+        with errors.understanding(self.label):
+            return decode_map(answer)
+
+    def send_for_bytes(
+        self, command: int, parameters: Mapping[int, Any] | None = None, *, cancel: Event | None = None
+    ) -> bytes:
+        """Send one command and return the answer as it came, without the status byte.
 
         Args:
             command: The command byte.
@@ -60,4 +70,4 @@ class Exchange:
             answer = self.device.call(commands.Hid.CBOR, message, cancel)
             if answer[0] != CtapError.ERR.SUCCESS:
                 raise CtapError(answer[0])
-            return decode_map(answer[1:])
+            return answer[1:]

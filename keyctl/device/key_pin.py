@@ -141,6 +141,10 @@ class KeyPin:
         """The key wanted its PIN for a credential, whatever getInfo said."""
         self.info = replace(self.info, options={**self.info.options, "makeCredUvNotRqd": False})
 
+    def note_passkeys_changed(self) -> None:
+        """How many more passkeys fit is not what getInfo said any more."""
+        self.info = replace(self.info, remaining_passkeys=None)
+
     def note_reset(self) -> None:
         """The key has no PIN any more, and is empty."""
         self.forget()

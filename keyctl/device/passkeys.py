@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fido2.ctap import CtapError
 from fido2.ctap2.credman import CredentialManagement
 
 from keyctl.device import answers, errors
-from keyctl.errors import UnreachableError
+from keyctl.errors import UnreachableError, UnsupportedError
 from keyctl.model import Listing, PasskeyCount
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
 
     from keyctl.device.answers import Site
+    from keyctl.device.exchange import Exchange
+    from keyctl.device.key_pin import KeyPin
     from keyctl.device.pins import CheckedCtap2, PinCommands
     from keyctl.model import KeyInfo, Passkey
 
@@ -28,6 +31,23 @@ _T = TypeVar("_T")
 MAX_ENTRIES = 4096
 #: With these the key refuses the token: nothing was read, and going on is of no use.
 _REFUSALS = {_ERR.PIN_AUTH_INVALID, _ERR.PIN_TOKEN_EXPIRED, _ERR.PUAT_REQUIRED, _ERR.UNAUTHORIZED_PERMISSION}
+
+
+def unlocked(exchange: Exchange, pin: KeyPin) -> PasskeyCommands:
+    """The passkeys of one key, by a token fetched for the very next step: it may be bound to it or soon expire.
+
+    Raises:
+        UnsupportedError: It cannot list its passkeys.
+        PinError: The PIN is wrong, blocked or missing.
+    """
+    if not pin.info.listing:
+        label = exchange.label
+        raise UnsupportedError(
+            "unsupported", f"{label} cannot list its passkeys", "`keyctl info` shows what it can do", key=label
+        )
+    token = pin.unlocked(lambda pins, remembered: pins.token_for_passkeys(remembered))
+    ctap, pins = pin.commands()
+    return PasskeyCommands(ctap, pins, token, pin.info, exchange.label)
 
 
 class PasskeyCommands:
@@ -77,10 +97,20 @@ class PasskeyCommands:
 
     def read_of(self, rp_id_hash: bytes, rp_id: str | None) -> tuple[Passkey, ...]:
         """The passkeys of one site that can be read; *rp_id* is its name, when it is known."""
-        passkeys = self._of_site(answers.Site(rp_id_hash=rp_id_hash, rp_id=rp_id), must_begin=True)
-        if not passkeys and not self._complete:
-            raise errors.nonsense(self._label)
-        return tuple(passkeys)
+        return tuple(
+            self._not_nothing(self._of_site(answers.Site(rp_id_hash=rp_id_hash, rp_id=rp_id), must_begin=True))
+        )
+
+    def read_with_blob_keys(self, rp_id: str) -> tuple[tuple[Passkey, bytes | None], ...]:
+        """As :meth:`read_of`, each with its large-blob key; None: it has none, or the key leaves it out."""
+        site = answers.Site(rp_id_hash=sha256(rp_id.encode()).digest(), rp_id=rp_id)
+        found = self._credentials(
+            site,
+            lambda answer: (self._passkey(answer, site), answers.large_blob_key_from_ctap(answer)),
+            lambda pair: pair[0].credential_id,
+            must_begin=True,
+        )
+        return tuple(self._not_nothing(found))
 
     def delete(self, credential_id: bytes) -> None:
         """Delete one passkey."""
@@ -101,14 +131,36 @@ class PasskeyCommands:
         )
 
     def _of_site(self, site: Site, *, must_begin: bool = False) -> list[Passkey]:
+        return self._credentials(
+            site,
+            lambda answer: self._passkey(answer, site),
+            lambda passkey: passkey.credential_id,
+            must_begin=must_begin,
+        )
+
+    def _passkey(self, answer: Mapping[int, Any], site: Site) -> Passkey:
+        return answers.passkey_from_ctap(answer, site, self._label, has_large_blobs=self._has_large_blobs)
+
+    def _not_nothing(self, entries: list[_T]) -> list[_T]:
+        """*entries*, unless none of those that there are could be read."""
+        if not entries and not self._complete:
+            raise errors.nonsense(self._label)
+        return entries
+
+    def _credentials(
+        self,
+        site: Site,
+        understand: Callable[[Mapping[int, Any]], _T],
+        identity: Callable[[_T], Hashable],
+        *,
+        must_begin: bool,
+    ) -> list[_T]:
         return self._enumerate(
             lambda: self._commands.enumerate_creds_begin(site.rp_id_hash),
             self._commands.enumerate_creds_next,
             total_field=_RESULT.TOTAL_CREDENTIALS,
-            understand=lambda answer: answers.passkey_from_ctap(
-                answer, site, self._label, has_large_blobs=self._has_large_blobs
-            ),
-            identity=lambda passkey: passkey.credential_id,
+            understand=understand,
+            identity=identity,
             must_begin=must_begin,
         )
 

@@ -10,6 +10,7 @@ from fido2.ctap2.base import Ctap2, Info
 from fido2.ctap2.pin import ClientPin, PinProtocol
 
 from keyctl.device import errors
+from keyctl.device.commands import Ctap, PinStep
 from keyctl.model import OWN_RP_ID
 
 if TYPE_CHECKING:
@@ -105,6 +106,16 @@ class PinCommands:
         """A token that may have credentials of *rp_id* sign; a wrong PIN costs a try."""
         return self._token_of(pin, ClientPin.PERMISSION.GET_ASSERTION, rp_id)
 
+    def token_for_blobs(self, pin: str) -> Token:
+        """A token that may write large blobs; a wrong PIN costs a try."""
+        return self._token_of(pin, ClientPin.PERMISSION.LARGE_BLOB_WRITE, None)
+
+    def agree(self) -> tuple[Mapping[int, Any], bytes]:
+        """A key for both sides to agree on a secret (CTAP 2.2, section 6.5.4), and the secret; no PIN is sent."""
+        answer = self._exchange.send(Ctap.CLIENT_PIN, {1: self.protocol.VERSION, 2: PinStep.GET_KEY_AGREEMENT})
+        with errors.understanding(self._exchange.label):
+            return self.protocol.encapsulate(answer[0x01])
+
     def check(self, pin: str, *, listing: bool) -> None:
         """Find out whether *pin* is right, with the least permission there is; a wrong PIN costs a try.
 
@@ -117,7 +128,7 @@ class PinCommands:
         else:
             self.token_for_asserting(pin, OWN_RP_ID)
 
-    def _token_of(self, pin: str, permission: ClientPin.PERMISSION, rp_id: str) -> Token:
+    def _token_of(self, pin: str, permission: ClientPin.PERMISSION, rp_id: str | None) -> Token:
         return Token(protocol=self.protocol, value=self._token(pin, permission, rp_id))
 
     def _token(self, pin: str, permission: ClientPin.PERMISSION, rp_id: str | None) -> bytes:

@@ -25,9 +25,13 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from keyctl.device.assertions import Assertion, Assertions
+    from keyctl.device.blobs import BlobCommands
     from keyctl.device.discover import Found
     from keyctl.device.enrolling import Enrolment
+    from keyctl.device.own_credentials import OwnCredentials
     from keyctl.device.passkeys import PasskeyCommands
+    from keyctl.device.secrets import SecretCommands
+    from keyctl.device.seeds import SeedCommands
     from keyctl.device.u2f import U2fCommands
     from keyctl.model import Key, KeyInfo, Listing, Passkey, PasskeyCount, PinRetries, Waits
 
@@ -264,6 +268,7 @@ class Session:
         """
         with self._passkeys() as passkeys:
             passkeys.delete(credential_id)
+        self._pin.note_passkeys_changed()
 
     def rename_passkey(self, passkey: Passkey, *, user_name: str | None, display_name: str | None) -> None:
         """Replace both names of a passkey; a key replaces them together (CTAP 2.2, section 6.8.6).
@@ -353,6 +358,34 @@ class Session:
         with errors.reported(self._label):
             return self._u2f.enrol(exclude) if self.is_u2f else enrolling.enrol(self._exchange, self._pin, exclude)
 
+    @property
+    def seeds(self) -> SeedCommands:
+        """The seeds of a backup key."""
+        from keyctl.device.seeds import SeedCommands
+
+        return SeedCommands(self._exchange, self._pin)
+
+    @property
+    def blobs(self) -> BlobCommands:
+        """The large blobs, which the sites share with keyctl."""
+        from keyctl.device.blobs import BlobCommands
+
+        return BlobCommands(self._exchange, self._pin)
+
+    @property
+    def own_credentials(self) -> OwnCredentials:
+        """The passkeys that keyctl made for itself, as the places where pairings are kept."""
+        from keyctl.device.own_credentials import OwnCredentials
+
+        return OwnCredentials(self._exchange, self._pin)
+
+    @property
+    def secrets(self) -> SecretCommands:
+        """The secrets of hmac-secret; they are the private half of a seed, so not for this process to ask for."""
+        from keyctl.device.secrets import SecretCommands
+
+        return SecretCommands(self._exchange, self._pin)
+
     def reset(self) -> None:
         """Erase everything, after a touch.
 
@@ -402,15 +435,10 @@ class Session:
 
     @contextmanager
     def _passkeys(self) -> Iterator[PasskeyCommands]:
-        """Credential management with a token fetched for this very step, which may be bound to it or soon expire."""
-        if not self.info.listing:
-            raise self._unsupported("cannot list its passkeys")
-        token = self._pin.unlocked(lambda pins, pin: pins.token_for_passkeys(pin))
-        from keyctl.device.passkeys import PasskeyCommands
-
-        ctap, pins = self._pin.commands()
         with errors.reported(self._label):
-            yield PasskeyCommands(ctap, pins, token, self.info, self._label)
+            from keyctl.device import passkeys
+
+            yield passkeys.unlocked(self._exchange, self._pin)
 
     @property
     def _assertions(self) -> Assertions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from fido2.ctap import CtapDevice
 from fido2.ctap2 import ClientPin, Ctap2
 
 from keyctl.device import discover, session, virtual_keys
-from keyctl.model import Waits
+from keyctl.model import OWN_RP_ID, Waits
 from keyctl.store.paths import virtual_keys_folder
 from keyctl.virtual.device import VirtualDevice
 
@@ -56,6 +57,24 @@ class Bench:
         if pin is not None:
             opened.use_pin(pin)
         return opened
+
+    def kept(self) -> dict[str, Any]:
+        """What the key remembers."""
+        content: dict[str, Any] = json.loads((self.folder / f"{self.name}.json").read_text("utf-8"))
+        return content
+
+    def keep(self, **content: Any) -> None:
+        """Have the key remember something else."""
+        path = self.folder / f"{self.name}.json"
+        path.write_text(json.dumps(self.kept() | content), "utf-8")
+
+    def large_blobs(self) -> bytes:
+        """The array on the key, checksum and all."""
+        return bytes.fromhex(self.kept()["large_blobs"])
+
+    def own_ids(self) -> list[bytes]:
+        """The ids of keyctl's own discoverable credentials on the key."""
+        return [bytes.fromhex(kept["id"]) for kept in self.kept()["credentials"] if kept["rp_id"] == OWN_RP_ID]
 
     def sent(self) -> list[str]:
         """The commands so far, by name."""

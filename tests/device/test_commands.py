@@ -110,3 +110,18 @@ def test_a_cut_assertion_does_not_count_as_a_read() -> None:
 @given(st.integers(0, 255), st.binary(max_size=40))
 def test_anything_has_a_name(hid_command: int, data: bytes) -> None:
     assert describe(hid_command, data).name
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name", "read"),
+    [
+        ({1: 1984, 3: 0}, "largeBlobs get", True),
+        ({2: b"fragment", 3: 0, 4: 17}, "largeBlobs set", False),
+        # Neither is allowed, so neither counts as a read.
+        ({1: 1984, 2: b"fragment", 3: 0}, "largeBlobs set", False),
+        ({3: 0}, "largeBlobs set", False),
+    ],
+)
+def test_large_blobs_are_read_or_written(parameters: dict[int, object], name: str, read: bool) -> None:
+    command = describe(CBOR, b"\x0c" + cbor.encode(parameters))
+    assert (command.name, command.read) == (name, read)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from keyctl.core import binding
 from keyctl.device import session
 from keyctl.device.commands import Ctap
 from keyctl.device.discover import Found
@@ -25,7 +26,23 @@ MODULES = sorted((KEYCTL / "device").rglob("*.py"))
 SENDERS: set[str] = set()
 
 
-@pytest.mark.parametrize("profile", ["draft", "full", "fido2.0"])
+def pairing(opened: session.Session) -> None:
+    """What a pairing asks of a key that has all it needs."""
+    made = opened.own_credentials.make([])
+    opened.own_credentials.read(made.credential_id)
+    opened.secrets.two(opened.secrets.make([]).credential_id, bytes(32), b"\x01" * 32)
+    opened.blobs.write(bytes(32), b"record")
+    assert opened.blobs.remove(bytes(32))
+    assert len(opened.own_credentials.list()) == 2
+    seed = opened.seeds.make(bytes(32), [])
+    wanted = binding.exercise(seed.offer, seed.made, bytes(32))
+    opened.seeds.sign(
+        seed.credential_id, seed.offer.signing_handle, wanted.arguments, wanted.tbs, wanted.client_data_hash
+    )
+    opened.seeds.policy(seed.credential_id, seed.offer.signing_handle, wanted.arguments)
+
+
+@pytest.mark.parametrize("profile", ["draft", "full", "fido2.0", "arkg"])
 def test_a_whole_session_sends_neither_byte(make_bench, profile):
     """On a key that says it has the draft's extension, and on others."""
     bench = make_bench(profile, pin=PIN)
@@ -50,6 +67,7 @@ def test_a_whole_session_sends_neither_byte(make_bench, profile):
             opened.count_passkeys,
             lambda: [passkey.credential_id for passkey in opened.list_passkeys().passkeys],
             lambda: opened.enrol([]),
+            lambda: pairing(opened),
             lambda: opened.answering("example.com", [bytes(64)]),
             lambda: opened.delete_passkey(bytes(64)),
             lambda: opened.change_pin("654321"),
@@ -64,6 +82,7 @@ def test_a_whole_session_sends_neither_byte(make_bench, profile):
     # Some of it is not there, on some profiles.
     assert failures <= {"unsupported", "passkey_not_found"}
     assert {Ctap.GET_INFO, Ctap.CLIENT_PIN, Ctap.MAKE_CREDENTIAL, Ctap.RESET} <= set(seen)
+    assert (Ctap.LARGE_BLOBS in seen) == (profile != "fido2.0")
     assert not {CONFIG, RECOVERY} & set(seen)
     assert set(seen) <= set(Ctap)
 
