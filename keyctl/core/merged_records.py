@@ -32,9 +32,9 @@ _SAID_OF_SERVICE = ("name", "rp_id", "account", "recovery")
 class Conflict:
     """Two words on one thing, of which one was dropped."""
 
-    #: ``key`` or ``service``.
+    #: ``key``, ``service`` or ``pairing``.
     kind: str
-    #: What the record is called in the end.
+    #: What the record is called in the end; of a pairing the names of both keys, ``PRIMARY/BACKUP``.
     name: str
     account: str | None
     field: str
@@ -80,12 +80,10 @@ class Dropped:
                 self.dropped.append((name, kept, dropped))
         return kept
 
-    def conflicts(self, record: KnownKey | Service) -> list[Conflict]:
-        """The conflicts, now that the record's name is known."""
+    def conflicts(self, about: Mapping[str, Any]) -> list[Conflict]:
+        """The conflicts, now that the record's heading is known."""
         return [
-            Conflict(
-                **heading(record), field=name, kept=kept.value, dropped=lost.value, kept_at=kept.at, dropped_at=lost.at
-            )
+            Conflict(**about, field=name, kept=kept.value, dropped=lost.value, kept_at=kept.at, dropped_at=lost.at)
             for name, kept, lost in self.dropped
         ]
 
@@ -187,7 +185,7 @@ def merged_service(mine: Service, theirs: Service, conflicts: list[Conflict]) ->
         added_at=added_at,
         changed=_merged_times(mine.changed, theirs.changed, (), said, added_at),
     )
-    conflicts += notes.conflicts(merged)
+    conflicts += notes.conflicts(heading(merged))
     return merged
 
 

@@ -7,14 +7,18 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from keyctl.core import names, services
-from keyctl.core.inventory import Inventory, KnownKey, Service
+from keyctl.core.inventory import Inventory, KnownKey, Pairing, Service
+from keyctl.core.merged_pairings import merged_pairing
 from keyctl.core.merged_records import Dropped, Fact, end_of, ended, heading, merged_key, merged_service
 from keyctl.core.services import OFF_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
+    from typing import Any, TypeAlias
 
     from keyctl.core.merged_records import Conflict
+
+    _Record: TypeAlias = KnownKey | Service | Pairing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +27,7 @@ class Offered:
 
     keys: tuple[KnownKey, ...] = ()
     services: tuple[Service, ...] = ()
+    pairings: tuple[Pairing, ...] = ()
     #: Key id -> the fields that were kept back, which say nothing here.
     left_out: Mapping[str, Collection[str]] = field(default_factory=dict)
 
@@ -31,8 +36,10 @@ class Offered:
 class Change:
     """A record that is new or different now."""
 
+    #: ``key``, ``service`` or ``pairing``.
     kind: str
     id: str
+    #: Of a pairing the names of both keys: ``PRIMARY/BACKUP``.
     name: str
     account: str | None
     #: The fields that are different, in alphabetical order; empty for a new record.
@@ -46,6 +53,7 @@ class Merge:
     #: What is to be written, because it is new or because a word in it, or its time, is.
     keys: tuple[KnownKey, ...] = ()
     services: tuple[Service, ...] = ()
+    pairings: tuple[Pairing, ...] = ()
     added: tuple[Change, ...] = ()
     changed: tuple[Change, ...] = ()
     #: How many of the offered records say nothing new.
@@ -53,38 +61,52 @@ class Merge:
     conflicts: tuple[Conflict, ...] = ()
 
 
-def merge(inventory: Inventory, offered: Offered, *, now: str) -> Merge:
+def merge(inventory: Inventory, offered: Offered, *, now: str, seed_pins: Mapping[str, bytes] | None = None) -> Merge:
     """What *inventory* becomes with what *offered* says.
 
     Args:
         inventory: Of this computer; it is whole.
         offered: Of another; no id is in it twice.
         now: The time from which a key has another name, where the one it came with is taken.
+        seed_pins: Pairing id -> SHA-256 of the seed that is trusted here.
     """
     conflicts: list[Conflict] = []
     merged_keys = _merged_keys(inventory, offered, now, conflicts)
-    pairs: list[tuple[KnownKey | Service | None, KnownKey | Service]] = []
+    key_names = {key.id: key.name for key in (*inventory.keys, *merged_keys)}
+    pairs: list[tuple[_Record | None, _Record]] = []
     pairs += [(inventory.key_with_id(key.id), key) for key in merged_keys]
     for mine, theirs in _paired(inventory.services, offered.services):
         service = theirs if mine is None else merged_service(mine, theirs, conflicts)
         pairs.append((mine, service))
+    for pairing in sorted(offered.pairings, key=attrgetter("id")):
+        own, notes = inventory.pairing_with_id(pairing.id), Dropped(common=True)
+        merged = pairing if own is None else merged_pairing(own, pairing, (seed_pins or {}).get(pairing.id), notes)
+        conflicts += notes.conflicts(_heading(merged, key_names))
+        pairs.append((own, merged))
     added, changed, put = [], [], []
     for before, after in pairs:
         if before != after:
             put.append(after)
         if before is None:
-            added.append(Change(**heading(after), id=after.id))
+            added.append(Change(**_heading(after, key_names), id=after.id))
         elif different := _different_fields(before, after):
-            changed.append(Change(**heading(after), id=after.id, fields=different))
-    key_names = {key.id: key.name for key in (*inventory.keys, *merged_keys)}
+            changed.append(Change(**_heading(after, key_names), id=after.id, fields=different))
     return Merge(
         keys=tuple(record for record in put if isinstance(record, KnownKey)),
         services=tuple(record for record in put if isinstance(record, Service)),
+        pairings=tuple(record for record in put if isinstance(record, Pairing)),
         added=tuple(added),
         changed=tuple(changed),
         unchanged=len(pairs) - len(added) - len(changed),
         conflicts=tuple(_about_key(conflict, key_names) for conflict in conflicts),
     )
+
+
+def _heading(record: _Record, key_names: Mapping[str, str]) -> dict[str, Any]:
+    if not isinstance(record, Pairing):
+        return heading(record)
+    primary, backup = (key_names.get(key_id, key_id) for key_id in (record.primary_id, record.backup_id))
+    return {"kind": "pairing", "name": f"{primary}/{backup}", "account": None}
 
 
 def _merged_keys(inventory: Inventory, offered: Offered, now: str, conflicts: list[Conflict]) -> list[KnownKey]:
@@ -112,7 +134,7 @@ def _merged_keys(inventory: Inventory, offered: Offered, now: str, conflicts: li
         if named is not key:
             was = Fact(key.name, key.changed.get("name", key.added_at), said=True)
             notes[key.id].dropped.append(("name", Fact(named.name, now, said=True), was))
-        conflicts += notes[key.id].conflicts(named)
+        conflicts += notes[key.id].conflicts(heading(named))
         result.append(named)
     return result
 
@@ -142,7 +164,7 @@ def _paired(own: Iterable[Service], offered: Collection[Service]) -> list[tuple[
     return pairs
 
 
-def _different_fields(before: KnownKey | Service, after: KnownKey | Service) -> tuple[str, ...]:
+def _different_fields(before: _Record, after: _Record) -> tuple[str, ...]:
     """The fields that people see; times alone are none."""
     return tuple(
         sorted(
@@ -154,7 +176,10 @@ def _different_fields(before: KnownKey | Service, after: KnownKey | Service) -> 
 
 
 def _about_key(conflict: Conflict, key_names: Mapping[str, str]) -> Conflict:
-    """*conflict* as people read it: with the name of the key instead of its id."""
+    """*conflict* as people read it: with the names of keys instead of their ids."""
+    if conflict.field in {"primary_id", "backup_id"}:
+        kept, dropped = (key_names.get(key_id, key_id) for key_id in (conflict.kept, conflict.dropped))
+        return replace(conflict, kept=kept, dropped=dropped)
     if not conflict.field.startswith(OFF_PREFIX):
         return conflict
     key_id = conflict.field.removeprefix(OFF_PREFIX)

@@ -11,6 +11,7 @@ from keyctl.core.text import visible
 from keyctl.errors import Details, StoreError, UsageError
 from keyctl.store import exchange, files
 from keyctl.store import inventory as store
+from keyctl.store import state as local_state
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +34,7 @@ class InventoryExport:
     #: How many are in it.
     keys: int
     services: int
+    pairings: int
     #: Whether a file was written.
     changed: bool
 
@@ -88,12 +90,16 @@ def export(
         file=None if file is None else str(file),
         keys=len(inventory.keys),
         services=len(inventory.services),
+        pairings=len(inventory.pairings),
         changed=file is not None and not dry_run,
     )
 
 
 def import_content(circumstances: Circumstances, content: bytes, source: str, *, dry_run: bool) -> InventoryImport:
     """Take in what another computer's inventory says; of two words on one thing the newer one counts.
+
+    Of two seeds of one pairing the one that is trusted here stays, else that of the older pairing; a pairing that comes
+    in new is not trusted by that.
 
     Nothing is written unless all of it can be understood.
 
@@ -105,20 +111,24 @@ def import_content(circumstances: Circumstances, content: bytes, source: str, *,
 
     Raises:
         UsageError: It cannot be understood (``import_unreadable``).
-        StoreError: A newer keyctl wrote it (``store_newer``), or the inventory here cannot be read or written.
+        StoreError: A newer keyctl wrote it (``store_newer``), or the inventory or a pin here cannot be read or written.
     """
     offered = _offered(content, source)
+    pins = {pairing.id: local_state.read_seed_pin(circumstances.state, pairing.id) for pairing in offered.pairings}
+    seed_pins = {pairing_id: pin for pairing_id, pin in pins.items() if pin is not None}
     if dry_run:
         inventory = store.read(circumstances.home)
         inventory.require_whole()
-        merge = merging.merge(inventory, offered, now=times.now())
+        merge = merging.merge(inventory, offered, now=times.now(), seed_pins=seed_pins)
     else:
         with store.changing(circumstances.home, circumstances.waits.lock_s) as changes:
-            merge = merging.merge(changes.inventory, offered, now=times.now())
+            merge = merging.merge(changes.inventory, offered, now=times.now(), seed_pins=seed_pins)
             for key in merge.keys:
                 changes.put_key(key)
             for service in merge.services:
                 changes.put_service(service)
+            for pairing in merge.pairings:
+                changes.put_pairing(pairing)
     return InventoryImport(
         added=merge.added,
         changed=merge.changed,

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from keyctl.core.merging import Offered
-from keyctl.store import migrations, records
+from keyctl.store import migrations, pairing_records, records
 from keyctl.store.files import MAX_FILE_BYTES, unreadable
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def document(inventory: Inventory, *, left_out: Collection[str], exported_at: st
         "exported_at": exported_at,
         "keys": keys,
         "services": [records.service_to(service) for service in inventory.services],
+        "pairings": [pairing_records.pairing_to(pairing) for pairing in inventory.pairings],
     }
 
 
@@ -57,9 +58,12 @@ def offered_from(content: bytes, source: str) -> Offered:
     if number != str(_SCHEMA_NUMBER):
         raise migrations.newer(source)
     keys = _records(value, "keys", source)
+    # Documents from before there were pairings have none.
+    pairings = _records({"pairings": []} | value, "pairings", source)
     return Offered(
         keys=tuple(_read(keys, records.key_from, source, optional=PRIVATE_FIELDS)),
         services=tuple(_read(_records(value, "services", source), records.service_from, source)),
+        pairings=tuple(_read(pairings, pairing_records.pairing_from, source)),
         left_out={key["id"]: [name for name in PRIVATE_FIELDS if name not in key] for key in keys},
     )
 

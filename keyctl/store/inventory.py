@@ -1,4 +1,4 @@
-"""The inventory's folder: one file per key and per service, read as a whole, changed one file at a time."""
+"""The inventory's folder: one file per key, service and pairing, read as a whole, changed one file at a time."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from keyctl.core.inventory import Inventory, KnownKey, Service
+from keyctl.core.inventory import Inventory
 from keyctl.core.text import visible
 from keyctl.errors import StoreError
-from keyctl.store import files, records
+from keyctl.store import files, pairing_records, records
+from keyctl.store.fields import ID_PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-KEYS_FOLDER, SERVICES_FOLDER = "keys", "services"
+    from keyctl.core.inventory import KnownKey, Pairing, Service
+
+KEYS_FOLDER, SERVICES_FOLDER, PAIRINGS_FOLDER = "keys", "services", "pairings"
 #: Seconds; another keyctl holds the lock for as long as it takes to write a few files.
 _SHORT_WAIT_S = 2.0
 _RECORD_PATTERN = re.compile(r"([0-9a-f]{16})\.json")
@@ -50,6 +53,7 @@ class Changes:
         self._home = home
         self._keys = {key.id: key for key in inventory.keys}
         self._services = {service.id: service for service in inventory.services}
+        self._pairings = {pairing.id: pairing for pairing in inventory.pairings}
         self._inventory: Inventory | None = inventory
 
     @property
@@ -57,7 +61,7 @@ class Changes:
         """Everything as it is after the changes so far."""
         # Put together when it is asked for: many services may be written one after the other.
         if self._inventory is None:
-            self._inventory = _in_order(self._keys.values(), self._services.values())
+            self._inventory = _in_order(self._keys.values(), self._services.values(), self._pairings.values())
         return self._inventory
 
     def put_key(self, key: KnownKey) -> None:
@@ -76,7 +80,7 @@ class Changes:
         self._inventory = None
 
     def remove_key(self, key_id: str) -> None:
-        """Delete a key's file; what services say of the key stays.
+        """Delete a key's file; what services and pairings say of the key stays.
 
         Raises:
             StoreError: It cannot be deleted.
@@ -109,8 +113,32 @@ class Changes:
         self._services.pop(service_id, None)
         self._inventory = None
 
+    def put_pairing(self, pairing: Pairing) -> None:
+        """Write *pairing*, as :meth:`put_key`; whether its keys are known is not looked at.
+
+        Raises:
+            StoreError: It contradicts itself, or cannot be written; the old file is still there.
+        """
+        content = pairing_records.pairing_to(pairing)
+        path = self._path(PAIRINGS_FOLDER, pairing.id)
+        kept = pairing_records.pairing_from(content, str(path))
+        if self._pairings.get(pairing.id) != kept:
+            self._write(path, content)
+        self._pairings[pairing.id] = kept
+        self._inventory = None
+
+    def remove_pairing(self, pairing_id: str) -> None:
+        """Delete a pairing's file.
+
+        Raises:
+            StoreError: It cannot be deleted.
+        """
+        files.remove(self._path(PAIRINGS_FOLDER, pairing_id), durable=True)
+        self._pairings.pop(pairing_id, None)
+        self._inventory = None
+
     def _path(self, folder: str, record_id: str) -> Path:
-        if not records.ID_PATTERN.fullmatch(record_id):
+        if not ID_PATTERN.fullmatch(record_id):
             raise ValueError(f"{record_id!r} is no id")
         return self._home / folder / f"{record_id}.json"
 
@@ -125,7 +153,7 @@ def new_id() -> str:
 
 
 def read(home: Path) -> Inventory:
-    """All keys and services that can be read; what cannot is in the problems. Nothing is written.
+    """All keys, services and pairings that can be read; what cannot is in the problems. Nothing is written.
 
     A folder that does not exist is an empty inventory.
     """
@@ -157,21 +185,23 @@ def record_files(home: Path) -> tuple[str, ...]:
     """The files that make up the inventory, relative to *home*, in order; nothing is said of what is in them."""
     return tuple(
         os.path.join(name, f"{record_id}.json")  # noqa: PTH118  # a text, not a path
-        for name in (KEYS_FOLDER, SERVICES_FOLDER)
+        for name in (KEYS_FOLDER, SERVICES_FOLDER, PAIRINGS_FOLDER)
         for record_id, _ in sorted(_look_into(home, name).records)
     )
 
 
 def _read(home: Path) -> tuple[Inventory, tuple[str, ...]]:
     """The inventory, and the leftovers to be removed."""
-    keys, services = _look_into(home, KEYS_FOLDER), _look_into(home, SERVICES_FOLDER)
+    folders = [_look_into(home, name) for name in (KEYS_FOLDER, SERVICES_FOLDER, PAIRINGS_FOLDER)]
     # A home that nobody may look into is one problem, not one for each folder.
-    problems = list({problem.message: problem for problem in (*keys.problems, *services.problems)}.values())
+    problems = list({problem.message: problem for folder in folders for problem in folder.problems}.values())
+    keys, services, pairings = folders
     read_keys: list[KnownKey] = _records(keys, records.key_from, problems)
     read_services: list[Service] = _records(services, records.service_from, problems)
+    read_pairings: list[Pairing] = _records(pairings, pairing_records.pairing_from, problems)
     problems += _name_clashes(read_keys, dict(keys.records))
-    whole = _in_order(read_keys, read_services, tuple(problems))
-    return whole, (*keys.leftovers, *services.leftovers)
+    whole = _in_order(read_keys, read_services, read_pairings, tuple(problems))
+    return whole, tuple(leftover for folder in folders for leftover in folder.leftovers)
 
 
 def _records(folder: _Folder, decode: Callable[[dict[str, Any], str], Any], problems: list[StoreError]) -> list[Any]:
@@ -257,10 +287,14 @@ def _name_clashes(keys: Iterable[KnownKey], paths: dict[str, str]) -> list[Store
 
 
 def _in_order(
-    keys: Iterable[KnownKey], services: Iterable[Service], problems: tuple[StoreError, ...] = ()
+    keys: Iterable[KnownKey],
+    services: Iterable[Service],
+    pairings: Iterable[Pairing],
+    problems: tuple[StoreError, ...] = (),
 ) -> Inventory:
     return Inventory(
         keys=tuple(sorted(keys, key=lambda key: (key.name.casefold(), key.name, key.id))),
         services=tuple(sorted(services, key=lambda one: (one.name.casefold(), one.name, one.account or "", one.id))),
+        pairings=tuple(sorted(pairings, key=lambda pairing: (pairing.created_at, pairing.id))),
         problems=problems,
     )

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 #: kind -> what makes schema 2 of schema 1, 3 of 2, and so on; the newest schema has no step.
-STEPS: Mapping[str, Sequence[Callable[[dict[str, Any]], dict[str, Any]]]] = {"key": (), "service": ()}
+STEPS: Mapping[str, Sequence[Callable[[dict[str, Any]], dict[str, Any]]]] = {"key": (), "service": (), "pairing": ()}
 
 
 def newest(kind: str) -> int:
@@ -27,7 +27,7 @@ def migrated(value: dict[str, Any], kind: str, source: str) -> dict[str, Any]:
 
     Args:
         value: The content of a file, of any released schema; it is left as it is.
-        kind: ``key`` or ``service``.
+        kind: ``key``, ``service`` or ``pairing``.
         source: The file, for messages.
 
     Raises:

@@ -1,11 +1,13 @@
-"""What concerns this computer only: when a key was last seen here, and the public keys as they were first seen.
+"""What concerns this computer only: when a key was last seen here, and public keys and seeds as they were first seen.
 
-None of it is synced: whoever can write to the synced inventory could otherwise make one key pass for another.
+None of it is synced: whoever can write to the synced inventory could otherwise make one key, or one seed, pass for
+another.
 """
 
 from __future__ import annotations
 
 import contextlib
+import secrets
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -13,13 +15,17 @@ from typing import TYPE_CHECKING, Any
 from keyctl.core import times
 from keyctl.errors import StoreError
 from keyctl.store import files
-from keyctl.store.records import ID_PATTERN
+from keyctl.store.fields import ID_PATTERN
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _SCHEMA = 1
 _MEMORY_FOLDER, _PINS_FOLDER = "keys", "pins"
+_COMPUTER_FILE = "computer.json"
+_HASH_BYTES = 32
+#: Seconds; another keyctl holds the lock for as long as it takes to write a file.
+_LOCK_WAIT_S = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +153,85 @@ def forget_name(state: Path, name: str) -> None:
     files.remove(_name_path(state, name))
 
 
+def read_seed_pin(state: Path, pairing_id: str) -> bytes | None:
+    """SHA-256 of the pairing's seed as this computer first trusted it; None: it never did.
+
+    Raises:
+        StoreError: There is a file, and it says nothing that can be understood: then nothing can be trusted.
+    """
+    path = _seed_path(state, pairing_id)
+    try:
+        value = files.read_json(path)
+    except FileNotFoundError:
+        return None
+    try:
+        seed_hash = bytes.fromhex(value["sha256"])
+    except (KeyError, TypeError, ValueError):
+        seed_hash = b""
+    if value.get("schema") != _SCHEMA or len(seed_hash) != _HASH_BYTES:
+        raise files.unreadable(
+            path,
+            "is damaged: it does not say which seed was first trusted",
+            "restore it from a backup; if nobody meddled, move it away, and compare the fingerprint anew",
+        )
+    return seed_hash
+
+
+def write_seed_pin(state: Path, pairing_id: str, seed_hash: bytes) -> None:
+    """Note *seed_hash*, SHA-256 of a pairing's seed, as the one that is trusted here.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
+    if len(seed_hash) != _HASH_BYTES:
+        raise ValueError("no SHA-256")
+    content = {"schema": _SCHEMA, "kind": "seed", "sha256": seed_hash.hex()}
+    _write(state, _seed_path(state, pairing_id), content, durable=True)
+
+
+def forget_seed(state: Path, pairing_id: str) -> None:
+    """Trust no seed of the pairing any more.
+
+    Raises:
+        StoreError: A file cannot be deleted.
+    """
+    files.remove(_seed_path(state, pairing_id))
+
+
+def computer_id(state: Path) -> str:
+    """What tells this computer from others in the inventory: 16 hex digits, random, drawn when first asked for.
+
+    Raises:
+        StoreError: It can be neither read nor written. A damaged one is not drawn anew, as this computer would count
+            as another one from then on.
+    """
+    path = state / _COMPUTER_FILE
+    try:
+        return _computer_id(path)
+    except FileNotFoundError:
+        files.make_private_folder(state, durable=True)
+    with files.lock(state / ".lock", _LOCK_WAIT_S):
+        try:
+            # Another process may have been first: what one has told the inventory has to stay.
+            return _computer_id(path)
+        except FileNotFoundError:
+            drawn = secrets.token_hex(8)
+            _write(state, path, {"schema": _SCHEMA, "kind": "computer", "id": drawn}, durable=True)
+    return drawn
+
+
+def _computer_id(path: Path) -> str:
+    value = files.read_json(path)
+    found = value.get("id")
+    if value.get("schema") != _SCHEMA or not isinstance(found, str) or not ID_PATTERN.fullmatch(found):
+        raise files.unreadable(
+            path,
+            "is damaged: it does not hold the id of this computer",
+            "restore it from a backup, or move it away, and this computer counts as another one from then on",
+        )
+    return found
+
+
 def forget(state: Path, key_id: str) -> None:
     """Remember nothing of the key any more.
 
@@ -157,10 +242,14 @@ def forget(state: Path, key_id: str) -> None:
         files.remove(_path(state, folder, key_id))
 
 
-def _path(state: Path, folder: str, key_id: str) -> Path:
-    if not ID_PATTERN.fullmatch(key_id):
-        raise ValueError(f"{key_id!r} is no id")
-    return state / folder / f"{key_id}.json"
+def _path(state: Path, folder: str, record_id: str, prefix: str = "") -> Path:
+    if not ID_PATTERN.fullmatch(record_id):
+        raise ValueError(f"{record_id!r} is no id")
+    return state / folder / f"{prefix}{record_id}.json"
+
+
+def _seed_path(state: Path, pairing_id: str) -> Path:
+    return _path(state, _PINS_FOLDER, pairing_id, "seed-")
 
 
 def _name_path(state: Path, name: str) -> Path:

@@ -10,18 +10,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keyctl.core.binding import Evidence
 from keyctl.core.inventory import (
     Declaration,
+    DerivedKey,
+    Endorsement,
     Inventory,
     KnownKey,
+    Method,
     Origin,
+    Pairing,
     RecognitionCredential,
     Recovery,
     Registration,
+    Seed,
     SeenPasskey,
     Service,
+    StoredRecord,
 )
 from keyctl.core.merging import Offered, merge
+from keyctl.core.pairings import fault
+from keyctl.core.seed_numbers import CURRENT
 from keyctl.model import KeyState, Role
 
 FIRST, *_, LAST = TIMES = [f"2026-01-0{day}T00:00:00Z" for day in range(1, 7)]
@@ -87,6 +96,75 @@ def service(number=1, **facts):
     )
 
 
+SEED = Seed(
+    public_seed=b"seed",
+    numbers=CURRENT,
+    derivation_secret=b"d" * 32,
+    key_handle=b"h",
+    credential_id=b"c",
+    user_id=b"u" * 32,
+    attestation="none",
+    evidence=None,
+)
+EVIDENCE = Evidence(made=b"m", asserted=b"a", nonce=b"n" * 32)
+FOREIGN = replace(SEED, public_seed=b"foreign")
+
+
+def pairing(number=1, **facts):
+    made = Pairing(
+        id=f"{number:016x}",
+        primary_id=KEY_IDS[0],
+        backup_id=KEY_IDS[1],
+        method=Method.ARKG,
+        seed=SEED,
+        created_at=FIRST,
+        paired_by=f"{7:016x}",
+    )
+    return replace(made, **facts)
+
+
+def copied(key_id, at=FIRST, number=1):
+    return StoredRecord(key_id=key_id, credential_id=bytes([number]), user_id=b"u", at=at)
+
+
+def derived(target, number=0, **facts):
+    key = DerivedKey(target=target, public_key=bytes([number]), key_handle=target.encode(), created_at=FIRST)
+    return replace(key, **facts)
+
+
+@st.composite
+def pairings(draw, number, seeds=(SEED,)):
+    """One version of a pairing; derived keys follow from the seed."""
+    verified = draw(st.just((None, None)) | st.tuples(times, st.sampled_from(KEY_IDS)))
+    copies = draw(st.dictionaries(st.sampled_from(KEY_IDS), st.tuples(times, st.integers(1, 2))))
+    evidence = draw(optional(st.just(EVIDENCE)))
+    targets = draw(st.sets(st.sampled_from(["ssh:a", "ssh:b"])))
+    endorsement = Endorsement(credential_id=b"c", auth_data=b"a", client_data_hash=b"h" * 32, signature=b"s")
+    fields = ["verified_at", "broken_at", "retired_at", *(f"stored_on:{key_id}" for key_id in KEY_IDS)]
+    return pairing(
+        number,
+        seed=replace(draw(st.sampled_from(seeds)), evidence=evidence),
+        stored_on=tuple(copied(key_id, *copies[key_id]) for key_id in sorted(copies)),
+        created_at=draw(times),
+        paired_by=draw(st.sampled_from(KEY_IDS)),
+        verified_at=verified[0],
+        verified_by=verified[1],
+        broken_at=draw(optional(times)),
+        retired_at=draw(optional(times)),
+        derived=tuple(
+            derived(
+                target,
+                created_at=draw(times),
+                endorsement=draw(optional(st.just(endorsement))),
+                handed_over_at=draw(optional(times)),
+                replaced_at=draw(optional(times)),
+            )
+            for target in sorted(targets)
+        ),
+        changed=draw(st.dictionaries(st.sampled_from(fields), times)),
+    )
+
+
 @st.composite
 def keys(draw, key_id):
     """One version of a key; its names are no other key's, and a reset has ended all that was seen before."""
@@ -135,7 +213,7 @@ def services(draw, number, person):
 
 
 def inventories(**people):
-    """Keys of a few ids, and services with the id and the account that are given."""
+    """Keys and pairings of a few ids, and services with the id and the account that are given."""
     return st.builds(
         Inventory,
         keys=st.sets(st.sampled_from(KEY_IDS)).flatmap(
@@ -144,19 +222,24 @@ def inventories(**people):
         services=st.sets(st.sampled_from(sorted(people))).flatmap(
             lambda some: st.tuples(*(services(people[person], person) for person in sorted(some)))
         ),
+        pairings=st.just(()) | st.tuples(pairings(1)) | st.tuples(pairings(1, (SEED, FOREIGN)), pairings(2)),
     )
 
 
 def offered(inventory, left_out=None):
-    return Offered(keys=inventory.keys, services=inventory.services, left_out=left_out or {})
+    return Offered(
+        keys=inventory.keys, services=inventory.services, pairings=inventory.pairings, left_out=left_out or {}
+    )
 
 
 def applied(inventory, result):
     some_keys = {one.id: one for one in inventory.keys} | {one.id: one for one in result.keys}
     some_services = {one.id: one for one in inventory.services} | {one.id: one for one in result.services}
+    some_pairings = {one.id: one for one in inventory.pairings} | {one.id: one for one in result.pairings}
     return Inventory(
         keys=tuple(some_keys[one] for one in sorted(some_keys)),
         services=tuple(some_services[one] for one in sorted(some_services)),
+        pairings=tuple(some_pairings[one] for one in sorted(some_pairings)),
     )
 
 
@@ -169,8 +252,8 @@ def merged(inventory, other):
 def test_the_same_again_changes_nothing(mine, theirs):
     once = merged(mine, theirs)
     again = merge(once, offered(theirs), now=NOW)
-    assert (again.keys, again.services, again.added, again.changed) == ((), (), (), ())
-    assert again.unchanged == len(theirs.keys) + len(theirs.services)
+    assert (again.keys, again.services, again.pairings, again.added, again.changed) == ((), (), (), (), ())
+    assert again.unchanged == len(theirs.keys) + len(theirs.services) + len(theirs.pairings)
 
 
 @settings(max_examples=60)
@@ -220,6 +303,28 @@ def test_nothing_newer_is_ever_lost(mine, theirs):
             dates = {one.key_id: one.declared_at for one in after.on}
             for one in before.on:
                 assert max(dates.get(one.key_id, ""), after.changed.get(f"on:{one.key_id}", "")) >= one.declared_at
+        for before in side.pairings:
+            after = result.pairing_with_id(before.id)
+            assert fault(after) is None
+            if before.seed.public_seed == after.seed.public_seed:
+                _check_nothing_lost(before, after)
+
+
+def _check_nothing_lost(before, after):
+    assert after.created_at <= before.created_at
+    assert after.seed.evidence or not before.seed.evidence
+    for field in ("verified_at", "broken_at", "retired_at"):
+        known = max(getattr(after, field) or "", after.changed.get(field, ""))
+        assert known >= max(getattr(before, field) or "", before.changed.get(field, ""))
+    copies = {one.key_id: one.at for one in after.stored_on}
+    for one in before.stored_on:
+        assert max(copies.get(one.key_id, ""), after.changed.get(f"stored_on:{one.key_id}", "")) >= one.at
+    keys = {one.target: one for one in after.derived}
+    for one in before.derived:
+        kept = keys[one.target]
+        assert kept.endorsement or not one.endorsement
+        assert (kept.handed_over_at or "") >= (one.handed_over_at or "")
+        assert (kept.replaced_at or "") >= (one.replaced_at or "")
 
 
 def _last(one):
@@ -249,9 +354,9 @@ def test_what_was_left_out_says_nothing(mine, theirs):
 @given(inventories(kim=1, lee=2))
 def test_what_came_in_new_is_as_it_was(theirs):
     result = merge(Inventory(), offered(theirs), now=NOW)
-    assert len(result.added) == len(theirs.keys) + len(theirs.services)
+    assert len(result.added) == len(theirs.keys) + len(theirs.services) + len(theirs.pairings)
     assert [one.name for one in result.keys] == [one.name for one in theirs.keys]
-    assert result.services == theirs.services
+    assert (result.services, result.pairings) == (theirs.services, theirs.pairings)
     assert result.conflicts == ()
 
 
@@ -400,3 +505,110 @@ def test_in_doubt_a_service_does_not_know_a_key():
     off = service(changed={f"on:{KEY_IDS[0]}": LAST})
     for one, other in ((declared, off), (off, declared)):
         assert merged(Inventory(services=(one,)), Inventory(services=(other,))).services[0].on == ()
+
+
+@settings(max_examples=60)
+@given(*[st.tuples(pairings(1)).map(lambda some: Inventory(pairings=some))] * 3)
+def test_pairings_come_to_the_same_end_in_any_order(one, other, third):
+    assert merged(merged(one, other), third) == merged(one, merged(other, third))
+
+
+def of_pairing(**facts):
+    return Inventory(keys=(key(1, name="blue"),), pairings=(pairing(**facts),))
+
+
+def test_of_two_seeds_the_older_pairing_stays_as_a_whole_and_it_is_told():
+    mine = of_pairing(created_at=TIMES[1], derived=(derived("ssh:mine"),))
+    theirs = of_pairing(created_at=TIMES[2], derived=(derived("ssh:theirs"),), seed=FOREIGN, verified_at=LAST)
+    for local, other in ((mine, theirs), (theirs, mine)):
+        result = merge(local, offered(other), now=NOW)
+        assert applied(local, result).pairings == mine.pairings
+        (conflict,) = result.conflicts
+        assert (conflict.kind, conflict.name, conflict.field) == ("pairing", f"blue/{KEY_IDS[1]}", "seed")
+        assert (conflict.kept_at, conflict.dropped_at) == (TIMES[1], TIMES[2])
+        assert conflict.kept != conflict.dropped
+        assert b"d" * 32 not in {conflict.kept, conflict.dropped}
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_trusted_seed_stays_whatever_the_times_say(order):
+    mine, theirs = of_pairing(created_at=LAST), of_pairing(seed=FOREIGN)
+    pins = {pairing().id: mine.pairings[0].seed_hash}
+    local, other = (mine, theirs)[::order]
+    result = merge(local, offered(other), now=NOW, seed_pins=pins)
+    assert applied(local, result).pairings == mine.pairings
+    assert [one.field for one in result.conflicts] == ["seed"]
+    # A pin of neither decides nothing.
+    result = merge(local, offered(other), now=NOW, seed_pins={pairing().id: b"p" * 32})
+    assert applied(local, result).pairings == theirs.pairings
+
+
+@pytest.mark.parametrize(
+    ("facts", "field", "told"),
+    [
+        ({"seed": replace(SEED, derivation_secret=b"e" * 32)}, "seed", None),
+        ({"seed": replace(SEED, key_handle=b"other")}, "seed", None),
+        ({"seed": replace(SEED, key_handle=None), "method": Method.SOFTWARE}, "method", Method.ARKG),
+        ({"primary_id": KEY_IDS[2]}, "primary_id", "blue"),
+        ({"backup_id": KEY_IDS[2]}, "backup_id", KEY_IDS[1]),
+    ],
+)
+def test_what_makes_it_this_pairing_is_never_mixed(facts, field, told):
+    mine, theirs = of_pairing(), of_pairing(created_at=LAST, verified_at=LAST, **facts)
+    result = merge(mine, offered(theirs), now=NOW)
+    assert (result.pairings, result.unchanged) == ((), 2)
+    (conflict,) = [one for one in result.conflicts if one.field == field]
+    assert told in {None, conflict.kept}
+
+
+def test_evidence_comes_along_without_a_conflict():
+    proved = replace(SEED, attestation="packed", evidence=EVIDENCE)
+    for local, other in ((SEED, proved), (proved, SEED)):
+        result = merge(of_pairing(seed=local), offered(of_pairing(seed=other)), now=NOW)
+        assert applied(of_pairing(seed=local), result).pairings[0].seed == proved
+        assert result.conflicts == ()
+
+
+def test_derived_keys_are_brought_together_by_target():
+    mine = of_pairing(derived=(derived("ssh:a", created_at=TIMES[2]), derived("ssh:b", handed_over_at=TIMES[1])))
+    theirs = of_pairing(derived=(derived("ssh:a", replaced_at=TIMES[3]), derived("ssh:c")))
+    result = merge(mine, offered(theirs), now=NOW)
+    assert result.pairings[0].derived == (
+        derived("ssh:a", replaced_at=TIMES[3]),
+        derived("ssh:b", handed_over_at=TIMES[1]),
+        derived("ssh:c"),
+    )
+    assert [one.fields for one in result.changed] == [("derived",)]
+    assert result.conflicts == ()
+
+
+def test_another_key_for_a_target_is_told():
+    mine = of_pairing(derived=(derived("ssh:a", 1),))
+    theirs = of_pairing(derived=(derived("ssh:a", 2, created_at=LAST, handed_over_at=LAST),))
+    for local, other in ((mine, theirs), (theirs, mine)):
+        result = merge(local, offered(other), now=NOW)
+        assert applied(local, result).pairings == mine.pairings
+        (conflict,) = result.conflicts
+        assert (conflict.field, conflict.kept, conflict.dropped) == ("derived:ssh:a", b"\x01", b"\x02")
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_copy_that_is_gone_stays_gone_until_it_is_written_anew(order):
+    gone = {f"stored_on:{KEY_IDS[0]}": TIMES[2]}
+    stored, deleted = {"stored_on": (copied(KEY_IDS[0], TIMES[1]),)}, {"changed": gone}
+    anew = {"stored_on": (copied(KEY_IDS[0], TIMES[3]),), "changed": gone}
+    for one, other, expected in (
+        (stored, deleted, ()),
+        (deleted, anew, anew["stored_on"]),
+        (stored, anew, anew["stored_on"]),
+    ):
+        sides = [of_pairing(**some) for some in (one, other)][::order]
+        assert merged(*sides).pairings[0].stored_on == expected
+
+
+def test_the_last_drill_counts_with_the_computer_that_saw_it():
+    mine = of_pairing(verified_at=TIMES[1], verified_by=KEY_IDS[0], broken_at=TIMES[3])
+    theirs = of_pairing(verified_at=TIMES[2], verified_by=KEY_IDS[1], changed={"broken_at": TIMES[4]})
+    for local, other in ((mine, theirs), (theirs, mine)):
+        after = merged(local, other).pairings[0]
+        assert (after.verified_at, after.verified_by, after.broken_at) == (TIMES[2], KEY_IDS[1], None)

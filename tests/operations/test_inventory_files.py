@@ -12,10 +12,11 @@ from dataclasses import replace
 import pytest
 
 from keyctl.cli.main import main
-from keyctl.core.inventory import Declaration, KnownKey, RecognitionCredential, Recovery, Service
+from keyctl.core.inventory import Declaration, KnownKey, Method, Pairing, RecognitionCredential, Recovery, Service
 from keyctl.errors import DeclinedError, StoreError, UsageError
 from keyctl.operations import inventory_files
 from keyctl.store import inventory as store
+from keyctl.store import state
 
 ADDED_AT = "2026-01-31T08:00:00Z"
 LATER = "2026-02-28T08:00:00Z"
@@ -45,6 +46,16 @@ SHOP = Service(
     added_at=ADDED_AT,
 )
 
+PAIR = Pairing(
+    id="00000000000000a1",
+    primary_id=BLUE.id,
+    backup_id="00000000000000b2",
+    method=Method.WEBAUTHN_DRAFT,
+    recovery_seed=b"seed",
+    created_at=ADDED_AT,
+    paired_by="00000000000000e1",
+)
+
 
 @pytest.fixture
 def here(desk, person):
@@ -62,8 +73,8 @@ def elsewhere(desk, person, tmp_path):
 def fill(home, *records):
     with store.changing(home, 0) as changes:
         for record in records:
-            put = changes.put_key if isinstance(record, KnownKey) else changes.put_service
-            put(record)
+            puts = {KnownKey: changes.put_key, Service: changes.put_service, Pairing: changes.put_pairing}
+            puts[type(record)](record)
 
 
 def contents(home):
@@ -87,6 +98,55 @@ def test_all_that_was_exported_is_there_elsewhere(here, elsewhere):
     assert store.read(elsewhere.home) == store.read(here.home)
     again = taken_in(elsewhere, exported(here, with_owner=True, with_location=True))
     assert (again.added, again.changed, again.unchanged, again.conflicts) == ((), (), 2, ())
+
+
+def test_pairings_are_taken_along(here, elsewhere):
+    fill(here.home, PAIR)
+    result = taken_in(elsewhere, exported(here))
+    assert ("pairing", f"blue/{PAIR.backup_id}") in [(one.kind, one.name) for one in result.added]
+    assert store.read(elsewhere.home).pairings == (PAIR,)
+    assert taken_in(elsewhere, exported(here)).unchanged == 3
+    verified = replace(PAIR, verified_at=LATER, verified_by="00000000000000e2")
+    fill(here.home, verified)
+    assert [one.fields for one in taken_in(elsewhere, exported(here)).changed] == [("verified_at", "verified_by")]
+    assert store.read(elsewhere.home).pairings == (verified,)
+    file = here.home / "export.json"
+    assert inventory_files.export(here, file, with_owner=False, with_location=False, dry_run=False).pairings == 1
+
+
+def test_a_document_from_before_there_were_pairings_is_taken_in(here, elsewhere):
+    content = json.loads(exported(here))
+    del content["pairings"]
+    assert len(taken_in(elsewhere, json.dumps(content).encode()).added) == 2
+
+
+def swapped(here, **changes):
+    """A document in which the pairing has another seed, and claims to be older."""
+    pairing = json.loads(exported(here))["pairings"][0]
+    return document(here, pairings=[pairing | {"recovery_seed": "ab", "created_at": "2020-01-01T00:00:00Z"} | changes])
+
+
+def test_another_seed_is_told_and_never_takes_the_place_of_the_trusted_one(here, elsewhere):
+    fill(here.home, PAIR)
+    content = swapped(here)
+    for trusted, kept in ((False, b"\xab"), (True, b"seed")):
+        fill(elsewhere.home, PAIR)
+        if trusted:
+            state.write_seed_pin(elsewhere.state, PAIR.id, PAIR.seed_hash)
+        for dry_run in (True, False):
+            (conflict,) = taken_in(elsewhere, content, dry_run=dry_run).conflicts
+            assert (conflict.kind, conflict.field) == ("pairing", "recovery_seed")
+            assert conflict.kept != conflict.dropped
+        assert store.read(elsewhere.home).pairings[0].recovery_seed == kept
+
+
+def test_nothing_is_taken_in_where_it_is_unclear_which_seed_is_trusted(here, elsewhere):
+    fill(here.home, PAIR)
+    state.write_seed_pin(elsewhere.state, PAIR.id, PAIR.seed_hash)
+    next(elsewhere.state.rglob("seed-*.json")).write_text("{}")
+    with pytest.raises(StoreError, match="first trusted"):
+        taken_in(elsewhere, exported(here))
+    assert not (elsewhere.home / "pairings").exists()
 
 
 def test_owner_and_location_are_told_only_when_asked_for(here):
@@ -220,6 +280,16 @@ def test_one_bad_record_and_nothing_is_taken_in(here, elsewhere):
     for some, named in bad:
         with pytest.raises(UsageError, match=named):
             taken_in(elsewhere, document(here, keys=some))
+    fill(here.home, PAIR)
+    pairing = json.loads(exported(here))["pairings"][0]
+    for some, named in (
+        ([pairing, pairing], "twice"),
+        ([pairing | {"recovery_seed": None}], "recovery_seed"),
+        ([pairing | {"primary_id": "blue"}], "primary_id"),
+        ({}, "pairings is no list"),
+    ):
+        with pytest.raises(UsageError, match=named):
+            taken_in(elsewhere, document(here, pairings=some))
     assert not elsewhere.home.exists()
 
 

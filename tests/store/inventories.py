@@ -1,4 +1,4 @@
-"""Keys and services to write and read: plain ones, and any that there can be."""
+"""Keys, services and pairings to write and read: plain ones, and any that there can be."""
 
 from __future__ import annotations
 
@@ -10,16 +10,24 @@ from operator import attrgetter
 from hypothesis import strategies as st
 
 from keyctl.core import names
+from keyctl.core.binding import Evidence
 from keyctl.core.inventory import (
     Declaration,
+    DerivedKey,
+    Endorsement,
     KnownKey,
+    Method,
     Origin,
+    Pairing,
     RecognitionCredential,
     Recovery,
     Registration,
+    Seed,
     SeenPasskey,
     Service,
+    StoredRecord,
 )
+from keyctl.core.seed_numbers import CURRENT, Numbers
 from keyctl.model import KeyState, Protection, Role
 
 ADDED_AT = "2026-01-31T08:00:00Z"
@@ -37,6 +45,25 @@ BLUE = KnownKey(
     ),
 )
 SHOP = Service(id="00000000000000f1", name="Shop", rp_id="shop.example", account="kim", added_at=ADDED_AT)
+#: Of the key blue and one that is not there.
+PAIR = Pairing(
+    id="00000000000000a1",
+    primary_id=BLUE.id,
+    backup_id="00000000000000b2",
+    method=Method.ARKG,
+    seed=Seed(
+        public_seed=b"s" * 170,
+        numbers=CURRENT,
+        derivation_secret=b"d" * 32,
+        key_handle=b"h" * 64,
+        credential_id=b"c" * 64,
+        user_id=b"u" * 32,
+        attestation="none",
+        evidence=Evidence(made=b"m" * 500, asserted=b"a" * 200, nonce=b"n" * 32),
+    ),
+    created_at=ADDED_AT,
+    paired_by="00000000000000e1",
+)
 
 
 def passkey(number: int) -> SeenPasskey:
@@ -56,6 +83,20 @@ def passkey(number: int) -> SeenPasskey:
 def holding(key: KnownKey, count: int) -> KnownKey:
     """*key* with so many passkeys."""
     return replace(key, passkeys=tuple(passkey(number) for number in range(1, count + 1)), passkeys_read_at=ADDED_AT)
+
+
+def derived(number: int) -> DerivedKey:
+    return DerivedKey(
+        target=f"ssh:host{number:03}.example",
+        public_key=number.to_bytes(65, "big"),
+        key_handle=number.to_bytes(81, "big"),
+        created_at=ADDED_AT,
+    )
+
+
+def deriving(pairing: Pairing, count: int) -> Pairing:
+    """*pairing* with so many derived keys."""
+    return replace(pairing, derived=tuple(derived(number) for number in range(1, count + 1)))
 
 
 ids = st.integers(0, 2**64 - 1).map(lambda number: f"{number:016x}")
@@ -148,3 +189,91 @@ services = st.builds(
         st.sampled_from(["name", "rp_id", "account", "recovery"]) | ids.map(lambda key_id: f"on:{key_id}"), times
     ),
 )
+
+
+def exactly(length):
+    """So many bytes that are all the same: drawing each would take long."""
+    return st.integers(0, 255).map(lambda octet: bytes([octet]) * length)
+
+
+few_octets = st.binary(min_size=1, max_size=4)
+
+
+numbers = st.builds(
+    Numbers,
+    draft=service_texts,
+    extension=service_texts,
+    key_type=st.integers(-(2**40), 2**40),
+    algorithm=st.integers(-(2**40), 2**40),
+    signing_algorithm=st.integers(-(2**40), 2**40),
+    derived_algorithm=st.integers(-(2**40), 2**40),
+)
+
+
+def seeds(handles):
+    return st.builds(
+        Seed,
+        public_seed=few_octets,
+        numbers=numbers,
+        derivation_secret=exactly(32),
+        key_handle=handles,
+        credential_id=few_octets,
+        user_id=exactly(32),
+        attestation=st.sampled_from(["none", "packed", "fido-u2f"]),
+        evidence=optional(st.builds(Evidence, made=few_octets, asserted=few_octets, nonce=exactly(32))),
+    )
+
+
+stored_records = st.builds(StoredRecord, key_id=ids, credential_id=few_octets, user_id=few_octets, at=times)
+derived_keys = st.builds(
+    DerivedKey,
+    target=st.builds("{}:{}".format, st.sampled_from(["rp", "ssh", "sign"]), texts.filter(bool)),
+    public_key=exactly(65),
+    key_handle=exactly(81),
+    created_at=times,
+    endorsement=optional(
+        st.builds(
+            Endorsement,
+            credential_id=few_octets,
+            auth_data=few_octets,
+            client_data_hash=exactly(32),
+            signature=few_octets,
+        )
+    ),
+    handed_over_at=optional(times),
+    replaced_at=optional(times),
+)
+
+
+def each_once(strategy, name):
+    own = attrgetter(name)
+    return st.lists(strategy, max_size=2, unique_by=own).map(lambda some: tuple(sorted(some, key=own)))
+
+
+@st.composite
+def pairings(draw):
+    method = draw(st.sampled_from(Method))
+    primary_id, backup_id = draw(st.lists(ids, min_size=2, max_size=2, unique=True))
+    seed = {Method.ARKG: seeds(few_octets), Method.SOFTWARE: seeds(st.none())}.get(method, st.none())
+    verified = draw(st.just((None, None)) | st.tuples(times, ids))
+    return Pairing(
+        id=draw(ids),
+        primary_id=primary_id,
+        backup_id=backup_id,
+        method=method,
+        seed=draw(seed),
+        recovery_seed=draw(few_octets) if method is Method.WEBAUTHN_DRAFT else None,
+        stored_on=draw(each_once(stored_records, "key_id")),
+        created_at=draw(times),
+        paired_by=draw(ids),
+        verified_at=verified[0],
+        verified_by=verified[1],
+        broken_at=draw(optional(times)),
+        retired_at=draw(optional(times)),
+        derived=draw(each_once(derived_keys, "target")) if method in {Method.ARKG, Method.SOFTWARE} else (),
+        changed=draw(
+            st.dictionaries(
+                st.sampled_from(["retired_at", "verified_at"]) | ids.map(lambda key_id: f"stored_on:{key_id}"), times
+            )
+        ),
+    )

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from inventories import ADDED_AT, BLUE, SHOP, holding, keys, services
+from inventories import ADDED_AT, BLUE, PAIR, SHOP, deriving, holding, keys, pairings, services
 
 from keyctl.errors import StoreError
 from keyctl.store import inventory as store
@@ -23,16 +23,17 @@ from keyctl.store import records
 
 ROOT = Path(__file__).parent.parent.parent
 GREEN = replace(BLUE, id="00000000000000c2", name="green")
-BLUE_FILE, SHOP_FILE = f"keys/{BLUE.id}.json", f"services/{SHOP.id}.json"
+BLUE_FILE, SHOP_FILE, PAIR_FILE = f"keys/{BLUE.id}.json", f"services/{SHOP.id}.json", f"pairings/{PAIR.id}.json"
 
 
 @pytest.fixture
 def filled(home):
-    """A home with two keys and a service."""
+    """A home with two keys, a service and a pairing."""
     with store.changing(home, 0) as changes:
         changes.put_key(BLUE)
         changes.put_key(GREEN)
         changes.put_service(SHOP)
+        changes.put_pairing(PAIR)
     return home
 
 
@@ -55,25 +56,31 @@ def only_problem(home):
 @given(
     st.lists(keys, max_size=3, unique_by=(lambda key: key.id, lambda key: key.name)),
     st.lists(services, max_size=3, unique_by=lambda service: service.id),
+    st.lists(pairings(), max_size=2, unique_by=lambda pairing: pairing.id),
 )
-def test_what_is_written_is_read(tmp_path_factory, some_keys, some_services):
+def test_what_is_written_is_read(tmp_path_factory, some_keys, some_services, some_pairings):
     home = tmp_path_factory.mktemp("home")
     with store.changing(home, 0) as changes:
         for key in some_keys:
             changes.put_key(key)
         for service in some_services:
             changes.put_service(service)
+        for pairing in some_pairings:
+            changes.put_pairing(pairing)
     inventory = store.read(home)
     assert inventory == changes.inventory
     assert {key.id: key for key in inventory.keys} == {key.id: key for key in some_keys}
     assert {service.id: service for service in inventory.services} == {service.id: service for service in some_services}
+    assert {pairing.id: pairing for pairing in inventory.pairings} == {pairing.id: pairing for pairing in some_pairings}
     with store.changing(home, 0) as changes:
         for key in some_keys:
             changes.remove_key(key.id)
         for service in some_services:
             changes.remove_service(service.id)
+        for pairing in some_pairings:
+            changes.remove_pairing(pairing.id)
         assert changes.inventory == store.read(home)
-    assert store.read(home).keys == store.read(home).services == ()
+    assert store.read(home) == store.Inventory()
 
 
 def test_a_missing_folder_is_an_empty_inventory_and_stays_missing(home):
@@ -85,7 +92,7 @@ def test_a_missing_folder_is_an_empty_inventory_and_stays_missing(home):
 def test_reading_changes_no_byte(filled):
     before = contents(filled)
     assert len(store.read(filled).keys) == 2
-    assert store.record_files(filled) == (BLUE_FILE, f"keys/{GREEN.id}.json", SHOP_FILE)
+    assert store.record_files(filled) == (BLUE_FILE, f"keys/{GREEN.id}.json", SHOP_FILE, PAIR_FILE)
     with store.changing(filled, 0):
         pass
     assert contents(filled) == before
@@ -96,6 +103,7 @@ def test_writing_the_same_again_writes_nothing(filled):
     with store.changing(filled, 0) as changes:
         changes.put_key(BLUE)
         changes.put_service(SHOP)
+        changes.put_pairing(PAIR)
     assert {path: path.stat().st_mtime_ns for path in filled.rglob("*.json")} == stamps
 
 
@@ -105,6 +113,7 @@ def test_files_and_folders_are_private_whatever_the_umask_says(home):
         with store.changing(home, 0) as changes:
             changes.put_key(BLUE)
             changes.put_service(SHOP)
+            changes.put_pairing(PAIR)
     finally:
         os.umask(old_mask)
     for path in (home, *home.rglob("*")):
@@ -120,15 +129,17 @@ def test_no_file_tells_a_path_or_the_name_of_the_computer(filled):
 def test_ids_are_checked_before_they_become_file_names(home):
     with store.changing(home, 0) as changes:
         for bad in ("", "../../etc/passwd", "B1".rjust(16, "0"), "0" * 15):
-            with pytest.raises((ValueError, StoreError)):
-                changes.put_key(replace(BLUE, id=bad))
-            with pytest.raises(ValueError, match="no id"):
-                changes.remove_key(bad)
+            for put, record in ((changes.put_key, BLUE), (changes.put_pairing, PAIR)):
+                with pytest.raises((ValueError, StoreError)):
+                    put(replace(record, id=bad))
+            for remove in (changes.remove_key, changes.remove_pairing):
+                with pytest.raises(ValueError, match="no id"):
+                    remove(bad)
     assert re.fullmatch("[0-9a-f]{16}", store.new_id())
     assert store.new_id() != store.new_id()
 
 
-@pytest.mark.parametrize("name", [BLUE_FILE, SHOP_FILE])
+@pytest.mark.parametrize("name", [BLUE_FILE, SHOP_FILE, PAIR_FILE])
 @pytest.mark.parametrize(
     ("content", "code"),
     [
@@ -151,7 +162,7 @@ def test_a_bad_file_is_named_and_hides_no_other(filled, name, content, code):
     assert str(filled / name) in problem.message
     assert (filled / name).read_bytes() == content
     inventory = store.read(filled)
-    assert len(inventory.keys) + len(inventory.services) == 2
+    assert len(inventory.keys) + len(inventory.services) + len(inventory.pairings) == 3
 
 
 @pytest.mark.parametrize(
@@ -161,6 +172,7 @@ def test_a_bad_file_is_named_and_hides_no_other(filled, name, content, code):
         f"keys/{BLUE.id} (Kim's conflicted copy 2026-01-31).json",
         f"services/{SHOP.id} (1).json",
         f"services/{SHOP.id}-DESKTOP.json",
+        f"pairings/{PAIR.id}.sync-conflict-20260131-080000-ABCDEFG.json",
         f"keys/{BLUE.id}.json~",
     ],
 )
@@ -174,7 +186,9 @@ def test_a_second_version_of_a_file_says_how_to_bring_the_two_together(filled, n
     assert len(store.read(filled).keys) == 2
 
 
-@pytest.mark.parametrize("name", ["keys/blue.json", "keys/notes.txt", "services/\x1b[31mred\nline", "keys/folder"])
+@pytest.mark.parametrize(
+    "name", ["keys/blue.json", "keys/notes.txt", "services/\x1b[31mred\nline", "pairings/seed.json", "keys/folder"]
+)
 def test_a_foreign_file_is_named(filled, name):
     if name.endswith("folder"):
         (filled / name).mkdir()
@@ -185,7 +199,7 @@ def test_a_foreign_file_is_named(filled, name):
     assert problem.message.isprintable()
 
 
-@pytest.mark.parametrize("name", ["keys/link.json", f"keys/{'ab' * 8}.json"])
+@pytest.mark.parametrize("name", ["keys/link.json", f"keys/{'ab' * 8}.json", f"pairings/{'ab' * 8}.json"])
 def test_a_link_is_named_and_not_followed(filled, name):
     (filled / name).symlink_to(filled / BLUE_FILE)
     assert "symbolic link" in only_problem(filled).message
@@ -261,6 +275,47 @@ def test_a_declaration_of_an_unknown_key_is_kept(filled):
     assert store.read(filled).problems == ()
 
 
+def test_a_pairing_of_unknown_keys_is_kept(home):
+    """A folder that is synced brings one file before the other."""
+    with store.changing(home, 0) as changes:
+        changes.put_pairing(PAIR)
+    inventory = store.read(home)
+    assert (inventory.pairings, inventory.problems) == ((PAIR,), ())
+    assert inventory.pairing_with_id(PAIR.id) == PAIR
+    assert inventory.pairing_with_id(BLUE.id) is None
+
+
+def test_pairings_are_found_by_either_key(filled):
+    other = replace(PAIR, id="00000000000000a0", primary_id=GREEN.id, created_at="2026-01-01T00:00:00Z")
+    with store.changing(filled, 0) as changes:
+        changes.put_pairing(other)
+        assert changes.inventory.pairings == (other, PAIR)
+    inventory = store.read(filled)
+    assert inventory.pairings_of(BLUE.id) == (PAIR,)
+    assert inventory.pairings_of(PAIR.backup_id) == (other, PAIR)
+    assert inventory.pairings_of(SHOP.id) == ()
+
+
+def test_a_pairing_that_contradicts_itself_is_not_written(filled):
+    before = contents(filled)
+    with store.changing(filled, 0) as changes, pytest.raises(StoreError, match="seed contradicts"):
+        changes.put_pairing(replace(PAIR, seed=None))
+    assert contents(filled) == before
+
+
+def test_reading_loads_no_cryptography(filled):
+    """Every command reads."""
+    done = run(
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from keyctl.store import inventory\n"
+        "assert inventory.read(Path(sys.argv[1])).pairings[0].seed.evidence\n"
+        "print({name.partition('.')[0] for name in sys.modules} & {'fido2', 'cryptography'})\n",
+        filled,
+    )
+    assert (done.stdout, done.stderr) == ("set()\n", "")
+
+
 def test_a_service_of_an_older_keyctl_whose_content_is_the_same_is_left_alone(filled):
     """What people reformat is theirs until something is different."""
     path = filled / SHOP_FILE
@@ -294,31 +349,41 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from dataclasses import replace
-from inventories import BLUE, SHOP, holding
+from inventories import BLUE, PAIR, deriving, holding
 from keyctl.store import inventory as store
 
 NAMES = ("open", "fdopen", "fsync", "replace", "unlink", "mkdir", "close")
-home, what = Path(sys.argv[1]), sys.argv[2]
+home, kind, what, over = Path(sys.argv[1]), *sys.argv[2:]
+OLD, NEW = {
+    "key": (holding(BLUE, 90), replace(holding(BLUE, 90), note="new")),
+    "pairing": (deriving(PAIR, 90), replace(deriving(PAIR, 91), retired_at=PAIR.created_at)),
+}[kind]
+
+def put(record):
+    with store.changing(home, 0) as changes:
+        getattr(changes, f"put_{kind}")(record)
+
+def remove():
+    with store.changing(home, 0) as changes:
+        getattr(changes, f"remove_{kind}")(OLD.id)
 
 def change():
-    with store.changing(home, 0) as changes:
-        if what == "put":
-            changes.put_key(replace(changes.inventory.key_with_id(BLUE.id) or holding(BLUE, 90), note="new"))
-        else:
-            changes.remove_key(BLUE.id)
+    if what == "put":
+        put(NEW)
+    else:
+        remove()
 
 def begin():
-    if what != "put" or sys.argv[3] == "over":
-        with store.changing(home, 0) as changes:
-            changes.put_key(holding(BLUE, 90))
+    if over == "over":
+        put(OLD)
 
-def notes():
+def found():
     inventory = store.read(home)
     assert not inventory.problems, inventory.problems
-    return [(key.note, len(key.passkeys)) for key in inventory.keys]
+    return inventory.keys or inventory.pairings
 
 begin()
-old = notes()
+old = found()
 number = 0
 while True:
     number += 1
@@ -342,8 +407,8 @@ while True:
         change()
         os._exit(0)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    after = notes()
-    if after not in (old, [("new", 90)] if what == "put" else []):
+    after = found()
+    if after not in (old, (NEW,) if what == "put" else ()):
         print("half:", number, after)
     if status == 0:
         break
@@ -351,21 +416,21 @@ while True:
         print("failed:", number, status)
     # From the beginning again, through whatever the dead process left.
     if after != old:
-        with store.changing(home, 0) as changes:
-            changes.remove_key(BLUE.id)
+        remove()
         begin()
 change()
 left = sorted(path.name for path in home.rglob("*") if path.is_file())
-expected = [".lock"] + ([f"{BLUE.id}.json"] if what == "put" else [])
+expected = [".lock"] + ([f"{OLD.id}.json"] if what == "put" else [])
 if left != expected:
     print("left:", left)
 print(number)
 """
 
 
+@pytest.mark.parametrize("kind", ["key", "pairing"])
 @pytest.mark.parametrize(("what", "over"), [("put", "over"), ("put", "new"), ("remove", "over")])
-def test_a_process_killed_at_any_call_leaves_the_old_or_the_new(home, what, over):
-    done = run(KILLED, home, what, over)
+def test_a_process_killed_at_any_call_leaves_the_old_or_the_new(home, kind, what, over):
+    done = run(KILLED, home, kind, what, over)
     assert done.returncode == 0, done.stderr
     *wrong, calls = done.stdout.splitlines()
     assert wrong == []
@@ -378,37 +443,45 @@ LIMITED = """
 import os, resource, signal, sys
 from pathlib import Path
 from dataclasses import replace
-from inventories import BLUE, holding
+from inventories import BLUE, PAIR, deriving, holding
 from keyctl.errors import StoreError
 from keyctl.store import inventory as store
 
-home, how, size = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+home, kind, how, size = Path(sys.argv[1]), *sys.argv[2:4], int(sys.argv[4])
 signal.signal(signal.SIGXFSZ, signal.SIG_DFL if how == "killed" else signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 with store.changing(home, 0) as changes:
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
     try:
-        changes.put_key(replace(holding(BLUE, 90), note="new"))
+        if kind == "key":
+            changes.put_key(replace(holding(BLUE, 90), note="new"))
+        else:
+            changes.put_pairing(deriving(PAIR, 91))
     except StoreError as error:
         print(error.code)
     assert changes.inventory == store.read(home)
 """
 
 
+@pytest.mark.parametrize("kind", ["key", "pairing"])
 @pytest.mark.parametrize("how", ["killed", "full"])
 @pytest.mark.parametrize("size", [0, 1, 4096, 20_000])
-def test_a_disk_that_fills_up_leaves_the_old(home, how, size):
+def test_a_disk_that_fills_up_leaves_the_old(home, kind, how, size):
     with store.changing(home, 0) as changes:
-        changes.put_key(holding(BLUE, 90))
-    before = (home / BLUE_FILE).read_bytes()
+        if kind == "key":
+            changes.put_key(holding(BLUE, 90))
+        else:
+            changes.put_pairing(deriving(PAIR, 90))
+    file = home / (BLUE_FILE if kind == "key" else PAIR_FILE)
+    before = file.read_bytes()
     assert len(before) > 20_000
-    done = run(LIMITED, home, how, size)
+    done = run(LIMITED, home, kind, how, size)
     if how == "full":
         assert (done.returncode, done.stdout) == (0, "store_unwritable\n"), done.stderr
-        assert sorted(path.name for path in (home / "keys").iterdir()) == [f"{BLUE.id}.json"]
+        assert [path.name for path in file.parent.iterdir()] == [file.name]
     else:
         assert done.returncode < 0
-    assert (home / BLUE_FILE).read_bytes() == before
+    assert file.read_bytes() == before
     assert store.read(home).problems == ()
 
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import stat
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -15,6 +20,8 @@ from keyctl.store import state
 from keyctl.store.state import KeyMemory
 
 KEY_ID = "00000000000000b1"
+PAIRING_ID = "00000000000000a1"
+SEED_HASH = b"s" * 32
 MEMORY = KeyMemory(last_seen="2026-01-31T08:00:00Z", selector="usb:/dev/hidraw3", counter=7)
 
 
@@ -123,6 +130,7 @@ def test_a_state_that_cannot_be_written_is_told(folder):
     for write in (
         lambda: state.write_memory(folder, KEY_ID, MEMORY),
         lambda: state.write_pin(folder, KEY_ID, b"public"),
+        lambda: state.write_seed_pin(folder, PAIRING_ID, SEED_HASH),
     ):
         with pytest.raises(StoreError) as caught:
             write()
@@ -131,7 +139,7 @@ def test_a_state_that_cannot_be_written_is_told(folder):
 
 @pytest.mark.parametrize("key_id", ["", "../pins/0", "0" * 17, "0000000000000B1F"])
 def test_ids_are_checked_before_they_become_file_names(folder, key_id):
-    for call in (state.read_memory, state.read_pin, state.forget):
+    for call in (state.read_memory, state.read_pin, state.forget, state.read_seed_pin, state.forget_seed):
         with pytest.raises(ValueError, match="no id"):
             call(folder, key_id)
     assert not folder.exists()
@@ -157,3 +165,78 @@ def test_a_damaged_name_is_not_trusted(folder, content):
     next(folder.rglob("name-*.json")).write_text(content)
     with pytest.raises(StoreError):
         state.read_name_pin(folder, "blue")
+
+
+def test_the_seed_first_trusted_is_read(folder):
+    assert state.read_seed_pin(folder, PAIRING_ID) is None
+    assert not folder.exists()
+    state.write_seed_pin(folder, PAIRING_ID, SEED_HASH)
+    assert state.read_seed_pin(folder, PAIRING_ID) == SEED_HASH
+    # A key's own pin is another file, even under the same id.
+    assert state.read_pin(folder, PAIRING_ID) is None
+    state.forget(folder, PAIRING_ID)
+    assert state.read_seed_pin(folder, PAIRING_ID) == SEED_HASH
+    state.forget_seed(folder, PAIRING_ID)
+    assert state.read_seed_pin(folder, PAIRING_ID) is None
+
+
+@pytest.mark.parametrize(
+    "change", [{"sha256": ""}, {"sha256": "ab" * 31}, {"sha256": None}, {"sha256": 7}, {"schema": 2}, {"schema": None}]
+)
+def test_a_damaged_seed_is_never_taken_for_none(folder, change):
+    state.write_seed_pin(folder, PAIRING_ID, SEED_HASH)
+    path = folder / "pins" / f"seed-{PAIRING_ID}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(StoreError) as caught:
+        state.read_seed_pin(folder, PAIRING_ID)
+    assert caught.value.details.file == str(path)
+
+
+def test_only_a_whole_hash_is_noted_as_a_seed(folder):
+    with pytest.raises(ValueError, match="no SHA-256"):
+        state.write_seed_pin(folder, PAIRING_ID, b"short")
+    assert not folder.exists()
+
+
+def test_a_computer_keeps_its_id(folder, tmp_path):
+    drawn = state.computer_id(folder)
+    assert re.fullmatch("[0-9a-f]{16}", drawn)
+    assert state.computer_id(folder) == drawn
+    assert state.computer_id(tmp_path / "other") != drawn
+    assert (folder / ".gitignore").read_text() == "*\n"
+    for path in folder.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == (
+            0o600 if path.name != ".gitignore" else path.stat().st_mode & 0o777
+        )
+        assert os.uname().nodename not in path.read_text()
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{}", '{"schema": 1, "id": "my-laptop"}', '{"schema": 1, "id": 7}', '{"schema": 2, "id": "%s"}']
+)
+def test_a_damaged_id_of_a_computer_is_not_drawn_anew(folder, content):
+    drawn = state.computer_id(folder)
+    path = folder / "computer.json"
+    path.write_text(content.replace("%s", drawn))
+    with pytest.raises(StoreError) as caught:
+        state.computer_id(folder)
+    assert caught.value.details.file == str(path)
+    assert path.read_text() == content.replace("%s", drawn)
+
+
+def test_processes_that_draw_an_id_at_once_agree(folder):
+    script = "import sys, pathlib; from keyctl.store import state; print(state.computer_id(pathlib.Path(sys.argv[1])))"
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent.parent)}
+    drawing = [
+        subprocess.Popen([sys.executable, "-c", script, str(folder)], env=environment, stdout=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    assert len({one.communicate()[0] for one in drawing}) == 1
+
+
+def test_an_id_that_cannot_be_kept_is_told(folder):
+    folder.parent.mkdir()
+    folder.write_text("")
+    with pytest.raises(StoreError) as caught:
+        state.computer_id(folder)
+    assert caught.value.exit_status == 6
