@@ -23,6 +23,7 @@ from keyctl.model import Key
 from keyctl.operations import service_import, services
 from keyctl.operations.information import Information, PinState
 from keyctl.operations.inventory_files import InventoryExport, InventoryImport, Places
+from keyctl.operations.naming import Addition
 from keyctl.operations.passkeys import Deletion, OnePasskey, PasskeyList, Renaming
 from keyctl.operations.pins import KeyChange
 from keyctl.operations.scanning import Entry, LocalEntry, Scan, ScannedKey
@@ -125,7 +126,7 @@ DATA: dict[str, type] = {
     "passkeys show": OnePasskey,
     "passkeys delete": Deletion,
     "passkeys rename": Renaming,
-    "add": KeyChange,
+    "add": Addition,
     "edit": KeyChange,
     "forget": KeyChange,
     "scan": Scan,

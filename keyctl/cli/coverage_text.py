@@ -9,6 +9,7 @@ from keyctl.cli import tables
 from keyctl.core.account_rows import Status
 from keyctl.core.coverage import AT_RISK
 from keyctl.core.holdings import Evidence, How
+from keyctl.core.names import quoted
 from keyctl.core.text import visible
 
 if TYPE_CHECKING:
@@ -103,12 +104,23 @@ def notes(found: Survey, owner: str | None) -> list[str]:
     said = []
     if not found.coverage.keys and not rows:
         said.append(
-            f"no key and no account of {owner} is known"
+            f"no key and no account of {owner or 'no owner'} is known"
             if owner is not None
             else "nothing is known yet: give a key its name with `keyctl add NAME`, then read it with `keyctl scan`"
         )
     if found.unread:
-        said.append(f"nothing is known of {_listed(found.unread)} yet: plug it in and run `keyctl scan`")
+        them = "it" if len(found.unread) == 1 else "them"
+        said.append(
+            f"nothing is known of {_listed(found.unread)} yet: plug {them} in and run `keyctl scan`; what a key cannot "
+            f"list, note with `keyctl service add NAME --on {quoted(found.unread[0])}`"
+        )
+    if found.ownerless:
+        # Two keys of one person are backups of each other only where both say whose they are.
+        them = "it for another person's key" if len(found.ownerless) == 1 else "them for another person's keys"
+        said.append(
+            f"no owner is noted of {_listed(found.ownerless)}, so keyctl takes {them}: "
+            f"`keyctl edit {quoted(found.ownerless[0])} --owner OWNER`"
+        )
     sites = Counter((row.owner, row.rp_id) for row in rows)
     # Which account it is matters to people only where the site has another one.
     unclear = [row for row in rows if row.hint is not None and (row.account or sites[row.owner, row.rp_id] > 1)]
@@ -215,13 +227,13 @@ def _verdict(found: Coverage) -> list[str]:
         verb = "is" if len(risks) == 1 else "are"
         lines = [f"{len(risks)} of {_accounts(len(rows))} {verb} at risk: {_listed(risks, '; ')}"]
     else:
-        lines = [f"none of {_accounts(len(rows))} is at risk"]
+        lines = ["the one account is not at risk" if len(rows) == 1 else f"none of {_accounts(len(rows))} is at risk"]
     if summary.no_backup_possible:
         single = [_label(row, owner=several) for row in rows if row.status is Status.NO_BACKUP_POSSIBLE]
         lines.append(f"no second key is possible, and there is no good other way: {_listed(single)}")
     if summary.declared_only:
-        verb = "is" if summary.declared_only == 1 else "are"
-        lines.append(f"{_accounts(summary.declared_only)} {verb} covered only if what was said of them holds")
+        verb, them = ("is", "it") if summary.declared_only == 1 else ("are", "them")
+        lines.append(f"{_accounts(summary.declared_only)} {verb} covered only if what was said of {them} holds")
     return [visible(line) for line in lines]
 
 

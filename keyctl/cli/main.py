@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _PROGRAM = "keyctl"
+#: How Click's sentence about a word too many begins: mostly it is the name of a key.
+_EXTRA = "Got unexpected extra argument"
 #: Objects between two looks for garbage in circles, of which a run leaves next to none; Python looks every 700.
 _GC_THRESHOLD = 100_000
 
@@ -144,8 +146,14 @@ def _usage_error(error: click.ClickException) -> UsageError:
         message = error.message
         if error.possibilities:
             hint = f"did you mean {' or '.join(f'`{name}`' for name in sorted(error.possibilities))}? {hint}"
+    elif message.startswith(_EXTRA) and isinstance(error, click.UsageError) and _takes_no_argument(error.ctx):
+        hint = f"a key is chosen with -k KEY; {hint}"
     message = " ".join(message.split())
     return UsageError("usage", message[:1].lower() + message[1:].rstrip("."), hint)
+
+
+def _takes_no_argument(context: click.Context | None) -> bool:
+    return context is not None and not any(isinstance(param, click.Argument) for param in context.command.params)
 
 
 def _print_document(settings: Settings, status: int, data: object, errors: Sequence[KeyctlError]) -> None:

@@ -103,6 +103,9 @@ class _Command:
             raise _missing(f"{name} gave no PIN within {COMMAND_LIMIT_S:g} s", request) from error
         except OSError as error:
             raise _missing(f"cannot run {name}: {(error.strerror or str(error)).lower()}", request) from error
+        except ValueError as error:
+            # Names in an inventory may hold anything; a variable takes no NUL.
+            raise _missing(f"cannot tell {name} which key it is for: its name has a NUL in it", request) from error
         if done.returncode != 0:
             raise _missing(f"{name} failed with status {done.returncode}", request)
         line = done.stdout.split(b"\n", 1)[0][: _MAX_LINE_BYTES + 1]

@@ -16,16 +16,35 @@ if TYPE_CHECKING:
 
 #: Off a terminal lines are as long as they are: what is piped is searched, not looked at.
 _UNBOUNDED = 10_000
+#: Cells; what is longer, such as an id, may be broken.
+_LONG_WORD = 16
+_ANY_HEIGHT = 25
+#: Cells between two columns.
+_GAP = 2
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[str | None]]) -> str:
-    """Columns under headers; on a terminal long cells are folded, never cut. None is shown as ``-``."""
+    """Columns under headers; on a terminal long cells are folded, never cut. None is shown as ``-``.
+
+    Where the terminal is too narrow for the words in the cells, a block for each row.
+    """
     from rich.table import Table
 
+    rows = list(rows)
+    available = width()
+    if available is not None and _least_width(headers, rows) > available:
+        return "\n\n".join(pairs(list(zip(headers, row, strict=True))) for row in rows)
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for header in headers:
         grid.add_column(header, overflow="fold")
     return _rendered(grid, rows)
+
+
+def _least_width(headers: Sequence[str], rows: Sequence[Sequence[str | None]]) -> int:
+    """The cells that columns take in which no word is broken but the very long ones."""
+    columns = zip(headers, *rows, strict=True)
+    words = [max(width_of(word) for cell in column for word in (cell or "-").split() or ["-"]) for column in columns]
+    return sum(min(word, _LONG_WORD) for word in words) + _GAP * (len(words) - 1)
 
 
 def fixed(headers: Sequence[str], rows: Iterable[Sequence[str | None]], widths: Sequence[int]) -> str:
@@ -77,13 +96,23 @@ def _rendered(grid: object, rows: Iterable[Sequence[str | None]]) -> str:
     return "\n".join(line.rstrip() for line in page.getvalue().rstrip("\n").split("\n"))
 
 
+def _columns() -> int | None:
+    """What the terminal says of its width, or nothing; Rich takes 80 for whatever is called dumb."""
+    try:
+        return int(os.environ.get("COLUMNS") or os.get_terminal_size(1).columns) or None
+    except (OSError, ValueError):
+        return None
+
+
 def _console(page: io.StringIO) -> Console:
     from rich.console import Console
 
     on_terminal = sys.stdout is not None and sys.stdout.isatty()
     return Console(
         file=page,
-        width=None if on_terminal else _UNBOUNDED,
+        width=_columns() if on_terminal else _UNBOUNDED,
+        # A width alone counts for nothing on a dumb terminal.
+        height=_ANY_HEIGHT,
         force_terminal=on_terminal,
         # Without colour Rich would still make headers bold.
         color_system=None if os.environ.get("NO_COLOR") else "auto",

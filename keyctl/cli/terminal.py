@@ -90,6 +90,10 @@ class Person:
         """Whether a person can touch the key that is meant, and no PIN waits for a key that is named."""
         return self._present and self._pin_source is None
 
+    @property
+    def _nobody_to_ask(self) -> str:
+        return "--no-input forbids to ask" if self._present else "there is no terminal to ask on"
+
     def pin(self, request: PinRequest) -> str:
         """Take the PIN from its source; a new one is asked for twice at a terminal."""
         if self._pin_source is not None:
@@ -97,7 +101,7 @@ class Person:
         if not self._terminal:
             raise PinError(
                 "pin_required",
-                f"the PIN of {request.key} is needed, and there is no terminal to ask for it",
+                f"the PIN of {request.key} is needed, and {self._nobody_to_ask}",
                 "give it with --pin-stdin, --pin-file FILE or --pin-command CMD",
                 key=request.key,
             )
@@ -132,7 +136,7 @@ class Person:
                 option = "--confirm TEXT with the name of the key"
             raise UsageError(
                 "confirm_required",
-                "this wants a confirmation, and there is no terminal to ask on",
+                f"this wants a confirmation, and {self._nobody_to_ask}",
                 f"give {option}, or --dry-run to see what would happen",
             )
 
@@ -162,7 +166,12 @@ class Person:
         if self._confirm is not None:
             self._check_given(self._confirm, text)
             return
-        if composed(_asked(f"{warning}\nType {text} to go on: ").strip()) != composed(text).strip():
+        # A name may hold what nobody can type, a line feed for instance: then what is shown for it is meant.
+        shown = visible(text)
+        if composed(_asked(f"{warning}\nType {shown} to go on: ").strip()) not in {
+            composed(text).strip(),
+            composed(shown).strip(),
+        }:
             raise _declined()
 
     @staticmethod
@@ -180,14 +189,14 @@ class Person:
 
 
 def _asked(question: str) -> str:
-    """The line that was typed; end of input counts as no answer."""
+    """The line that was typed; end of input counts as no answer, and so does a terminal that goes away."""
     *lines, prompt = question.split("\n")
-    with _tty() as (reader, writer):
+    answer = ""
+    with contextlib.suppress(OSError), _tty() as (reader, writer):
         for line in lines:
             writer.write(f"{visible(line)}\n")
         writer.write(visible(prompt))
         writer.flush()
-        answer = ""
         try:
             answer = reader.readline()
         finally:
@@ -228,11 +237,17 @@ def _hidden(prompt: str, request: PinRequest) -> str:
 
 
 def _typed(prompt: str) -> str:
-    """What is typed while the terminal shows nothing; its echo is restored however this ends."""
+    """What is typed while the terminal shows nothing; its echo is restored however this ends.
+
+    Raises:
+        EOFError: The input ended, or the terminal went away.
+    """
     import getpass
 
     try:
         return getpass.getpass(visible(prompt))
+    except OSError as error:
+        raise EOFError from error
     except (EOFError, KeyboardInterrupt, UnicodeDecodeError):
         # The prompt is still at the end of its line.
         say("")

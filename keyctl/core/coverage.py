@@ -75,7 +75,7 @@ def coverage(
         inventory: What is known.
         now: The time, RFC 3339.
         without: The id of a key to leave out, as if it were lost.
-        owner: Only accounts and keys of this owner; None: of all.
+        owner: Only accounts and keys of this owner; None: of all; the empty text: those without an owner.
         derived: Derived public keys.
     """
     whose = composed(owner) if owner is not None else None
@@ -84,7 +84,7 @@ def coverage(
     lines = [
         (sheet.row(account), account)
         for account in accounts(inventory, derived)
-        if whose is None or account.owner == whose
+        if whose is None or (account.owner or "") == whose
     ]
     lines.sort(key=lambda line: order_of(*line))
     rows = tuple(row for row, _ in lines)
@@ -154,7 +154,7 @@ def _sheet(
     owners = {key.id: owner_of(key) for key in inventory.keys}
     return Sheet(
         columns=columns,
-        blank={name: NOTHING for key_id, name in columns.items() if owner is None or owners[key_id] == owner},
+        blank={name: NOTHING for key_id, name in columns.items() if owner is None or (owners[key_id] or "") == owner},
         physical=any(not key.virtual for key in inventory.keys),
         without=without,
         stale_before=stale_before,

@@ -44,8 +44,11 @@ def fault(name: str) -> str | None:
 
 
 def composed(text: str) -> str:
-    """*text* in the form in which names are compared: composed characters (NFC), as keyboards differ in that."""
-    if text.isascii():
+    """*text* in the form in which names are compared: composed characters (NFC), as keyboards differ in that.
+
+    What is longer than any name stays as it is: composing takes the square of the time that combining marks are many.
+    """
+    if text.isascii() or len(text) > MAX_LENGTH:
         return text
     import unicodedata
 

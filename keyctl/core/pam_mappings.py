@@ -13,11 +13,14 @@ from keyctl.core import public_keys
 from keyctl.core.local_files import LocalFileError, from_base64
 
 _MAX_CREDENTIAL_ID_BYTES = 1023
+#: Characters; Linux takes 256 at most. What is noted is compared with other names, which takes time.
+_MAX_USER_LENGTH = 1000
 #: The handle of a passkey, which the security key finds by itself.
 _RESIDENT = "*"
 _MODULE = "pam_u2f.so"
-#: A word of a line in pam.d; one with spaces stands in brackets, ``\]`` in it for a bracket (pam.conf(5)).
-_WORD = re.compile(r"\[((?:[^\]\\]|\\.)*)\]|(\S+)")
+#: A word of a line in pam.d; one with spaces stands in brackets, ``\]`` in it for a bracket (pam.conf(5)). What is not
+#: closed goes on to the end, as with PAM itself.
+_WORD = re.compile(r"\[((?:[^\]\\]|\\.?)*)\]?|(\S+)")
 _COMMENT = re.compile(r"(?:^|\s)#")
 
 
@@ -82,6 +85,9 @@ def read(text: str) -> Mappings:
         user, *parts = words or [""]
         if not parts:
             broken.append(Broken(number, "names no credential"))
+            continue
+        if len(user) > _MAX_USER_LENGTH:
+            broken.append(Broken(number, f"is for a user with a name of {len(user)} characters"))
             continue
         if user in lines:
             passed_over.append(lines[user][0])

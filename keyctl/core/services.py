@@ -21,9 +21,14 @@ OFF_PREFIX = "on:"
 
 
 def folded(text: str) -> str:
-    """What two texts share that differ in case or composition only (Unicode, section 3.13, D145)."""
+    """What two texts share that differ in case or composition only (Unicode, section 3.13, D145).
+
+    What is longer than any name is its own; see :func:`keyctl.core.names.composed`.
+    """
     if text.isascii():
         return text.lower()
+    if len(text) > MAX_NAME_CHARACTERS:
+        return text
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).casefold())
 
 

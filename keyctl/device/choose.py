@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from keyctl.core.names import quoted
 from keyctl.device.discover import YUBICO_VENDOR_ID, discover, is_selector
 from keyctl.errors import Details, KeyChoiceError, KeyctlError
 from keyctl.model import Access, Transport
@@ -73,7 +74,7 @@ def several(candidates: Sequence[Found]) -> KeyChoiceError:
     return KeyChoiceError(
         "several_keys",
         f"more than one security key fits: {', '.join(selectors)}",
-        "choose one with -k, like `-k '" + selectors[0] + "'`",
+        f"choose one with -k, like `-k {quoted(selectors[0])}`",
         details=Details(candidates=selectors),
     )
 

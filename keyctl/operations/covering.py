@@ -13,6 +13,8 @@ from keyctl.model import KeyState
 from keyctl.store import inventory as store
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from keyctl.core.coverage import Coverage
     from keyctl.core.inventory import Inventory
     from keyctl.operations.asking import Circumstances
@@ -27,6 +29,8 @@ class Survey:
     lost: tuple[str, ...]
     #: Names of keys that were never read and on which nothing is declared.
     unread: tuple[str, ...]
+    #: Names of keys without an owner, where others have one.
+    ownerless: tuple[str, ...]
     #: Whether so little is known that no risk in sight means nothing.
     nothing_known: bool
 
@@ -69,8 +73,14 @@ def survey(
         coverage=found,
         lost=tuple(names[key.id] for key in inventory.keys if key.state is KeyState.LOST),
         unread=unread,
+        ownerless=_ownerless(inventory, names) if owner is None else (),
         nothing_known=not found.services and len(unread) == len(found.keys),
     )
+
+
+def _ownerless(inventory: Inventory, names: Mapping[str, str]) -> tuple[str, ...]:
+    without = [key for key in inventory.keys if not key.owner]
+    return tuple(names[key.id] for key in without) if len(without) < len(inventory.keys) else ()
 
 
 def _key_id(inventory: Inventory, name: str) -> str:

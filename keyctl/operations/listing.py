@@ -30,6 +30,8 @@ class KeyList:
     obstacles: tuple[str, ...]
     #: What a person should know of how keys were recognised.
     remarks: tuple[str, ...]
+    #: How many keys did not meet the conditions.
+    others: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +86,7 @@ def list_keys(circumstances: Circumstances, condition: Filter) -> KeyList:
         errors=(*known.inventory.problems, *errors),
         obstacles=tuple(": ".join(filter(None, (problem.message, problem.hint))) for problem in obstacles),
         remarks=tuple(remark for remark in remarks if remark),
+        others=len(keys) - len(shown),
     )
 
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Literal, Self
 from keyctl.core import openssh_keys, pam_mappings
 from keyctl.core.inventory import Origin
 from keyctl.core.local_files import LocalFileError
-from keyctl.errors import StoreError
+from keyctl.core.names import quoted
+from keyctl.errors import StoreError, UsageError
 from keyctl.operations import local_disks, local_files
 
 if TYPE_CHECKING:
@@ -51,8 +52,18 @@ class Places:
 
     @classmethod
     def of_this_computer(cls) -> Self:
-        """The real ones, for the user that keyctl runs as."""
-        home = Path.home()
+        """The real ones, for the user that keyctl runs as.
+
+        Raises:
+            UsageError: It is not known where the user's home folder is.
+        """
+        try:
+            home = Path.home()
+        except RuntimeError as error:
+            # A user without one, as in containers that run under any number.
+            raise UsageError(
+                "usage", "it is not known where your home folder is", "give it with the variable HOME"
+            ) from error
         # The XDG Base Directory specification says that a relative path is to be ignored.
         config = Path(os.environ.get("XDG_CONFIG_HOME", ""))
         user = ""
@@ -192,7 +203,7 @@ def _unlocked(found: _Found, circumstances: Circumstances, path: Path, key: SkKe
             except openssh_keys.WrongPassphraseError as error:
                 asker.tell(f"{path} {error}")
     except LocalFileError as error:
-        hint = f"protect it with the usual cipher: ssh-keygen -p -Z aes256-ctr -f '{path}'"
+        hint = f"protect it with the usual cipher: ssh-keygen -p -Z aes256-ctr -f {quoted(str(path))}"
         found.problems.append(local_files.senseless(path, str(error), hint))
     return key
 
@@ -312,10 +323,10 @@ def _find_luks(found: _Found, places: Places) -> None:
             if volume is not None:
                 _read_volume(found, volume)
     if denied:
-        found.remarks.append(
-            f"{denied} {'disk' if denied == 1 else 'disks'} could not be looked at; run as root for "
-            f"{'that' if denied == 1 else 'those'}"
-        )
+        disks, them = ("disk", "that") if denied == 1 else ("disks", "those")
+        # In a container root may have less than all rights.
+        advice = ", not even by root" if os.geteuid() == 0 else f"; run as root for {them}"
+        found.remarks.append(f"{denied} {disks} could not be looked at{advice}")
 
 
 def _read_volume(found: _Found, volume: local_disks.Volume) -> None:

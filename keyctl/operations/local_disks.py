@@ -8,7 +8,6 @@ import os
 import shutil
 import stat
 import subprocess
-import tempfile
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from keyctl.core import luks_tokens
 from keyctl.core.local_files import LocalFileError
+from keyctl.core.names import quoted
 from keyctl.operations import local_files
 
 if TYPE_CHECKING:
@@ -71,7 +71,8 @@ def candidates(blocks: Path, devices: Path, crypttab: str) -> tuple[Candidate, .
     ]
     for line in crypttab.splitlines():
         words = line.split()
-        if len(words) > _DEVICE and not words[0].startswith("#"):
+        # No file has a name with a NUL in it.
+        if len(words) > _DEVICE and not words[0].startswith("#") and "\0" not in line:
             options = words[_OPTIONS].split(",") if len(words) > _OPTIONS else []
             headers = [option.removeprefix("header=") for option in options if option.startswith("header=")]
             found += [Candidate(Path(name), counts=True) for name in (words[_DEVICE], *headers) if name.startswith("/")]
@@ -116,32 +117,34 @@ def tokens(path: Path) -> Tokens:
     try:
         return luks_tokens.read(_metadata(program, path))
     except LocalFileError as error:
-        raise local_files.senseless(path, str(error), f"look at it with: cryptsetup luksDump '{path}'") from error
+        raise local_files.senseless(
+            path, str(error), f"look at it with: cryptsetup luksDump {quoted(str(path))}"
+        ) from error
 
 
 def _metadata(program: str, path: Path) -> bytes:
     """The header of the volume as JSON."""
     command = [str(Path(program).absolute()), "luksDump", "--dump-json-metadata", str(path.absolute())]
     environment = {"PATH": os.defpath, "LC_ALL": "C"}
-    with tempfile.TemporaryFile() as said:
-        try:
-            process = subprocess.Popen(  # noqa: S603  # no shell, and a path for a path
-                command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said
-            )
-        except OSError as error:
-            raise LocalFileError(f"cannot be looked at: {program}: {(error.strerror or str(error)).lower()}") from error
-        timer = threading.Timer(_PROGRAM_S, process.kill)
-        timer.start()
-        try:
-            with process:
-                assert process.stdout is not None
-                output = process.stdout.read(_MAX_OUTPUT_BYTES)
-                if len(output) == _MAX_OUTPUT_BYTES:
-                    process.kill()
-        finally:
-            timer.cancel()
-        said.seek(0)
-        message = said.read(_MAX_MESSAGE_BYTES).decode(errors="replace").strip()
+    try:
+        process = subprocess.Popen(  # noqa: S603  # no shell, and a path for a path
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+    except OSError as error:
+        raise LocalFileError(f"cannot be looked at: {program}: {(error.strerror or str(error)).lower()}") from error
+    timer = threading.Timer(_PROGRAM_S, process.kill)
+    timer.start()
+    try:
+        with process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            output = process.stdout.read(_MAX_OUTPUT_BYTES)
+            if len(output) == _MAX_OUTPUT_BYTES:
+                process.kill()
+            # It ended, or is ended by the timer if it has more to say than a pipe holds.
+            message = process.stderr.read(_MAX_MESSAGE_BYTES).decode(errors="replace").strip()
+    finally:
+        timer.cancel()
     if process.returncode != 0:
         lines = message.splitlines() or ["it said nothing, or took too long"]
         raise LocalFileError(f"cannot be looked at: cryptsetup: {lines[-1]}")

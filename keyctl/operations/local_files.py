@@ -28,7 +28,8 @@ def read(path: Path, limit_bytes: int) -> bytes | None:
             if not stat.S_ISREG(status.st_mode) or status.st_size > limit_bytes:
                 return None
             content = file.read(limit_bytes + 1)
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        # A ValueError is a name with a NUL in it, which no file has.
         return None
     except OSError as error:
         raise unreadable(path, error) from error

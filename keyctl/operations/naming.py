@@ -53,6 +53,14 @@ class Notes:
         return given
 
 
+@dataclass(frozen=True, kw_only=True)
+class Addition(KeyChange):
+    """What came of adding a key."""
+
+    #: Whether a credential was made on the key, so that it is known from now on.
+    enrolled: bool
+
+
 def find(inventory: Inventory, name: str) -> KnownKey:
     """The known key *name*.
 
@@ -65,7 +73,7 @@ def find(inventory: Inventory, name: str) -> KnownKey:
     return known
 
 
-def add(circumstances: Circumstances, name: str, notes: Notes, *, replacing: bool, dry_run: bool) -> KeyChange:
+def add(circumstances: Circumstances, name: str, notes: Notes, *, replacing: bool, dry_run: bool) -> Addition:
     """Enrol the connected key under *name*: from now on it is known again wherever it turns up.
 
     Args:
@@ -92,18 +100,20 @@ def add(circumstances: Circumstances, name: str, notes: Notes, *, replacing: boo
         has_name = _has_name(session.key, named, name, replacing=replacing)
         if has_name and (remark := recognising.remark(session.key, inventory)):
             circumstances.asker.tell(remark)
-        if has_name or dry_run:
-            return KeyChange(key=session.key, changed=False)
+        if dry_run:
+            return Addition(key=session.key, changed=False, enrolled=False)
+        if has_name:
+            return _noted_so(session, circumstances, name, notes)
         locked = session.key.recognition is Recognition.LOCKED
         if session.enrolment_wants_pin or (locked and session.info.pin_set):
             unlocking.require_current_pin_usable(session)
             unlocking.unlock(session, circumstances)
             # A key that says nothing without its PIN has only now said which one it is.
             if locked and _has_name(session.key, named, name, replacing=replacing):
-                return KeyChange(key=session.key, changed=False)
+                return _noted_so(session, circumstances, name, notes)
         record = _enrolled(session, circumstances, name, notes, named)
         session.identify(recognising.named(session.key, record, Recognition.PROVED))
-        return KeyChange(key=session.key, changed=True)
+        return Addition(key=session.key, changed=True, enrolled=True)
 
 
 def _has_name(key: Key, named: KnownKey | None, name: str, *, replacing: bool) -> bool:
@@ -119,7 +129,9 @@ def _has_name(key: Key, named: KnownKey | None, name: str, *, replacing: bool) -
         raise NotFoundError(
             "key_known",
             f"the connected key is known already: it is {key.name}",
-            f"forget that name first: `keyctl forget {names.quoted(key.name)}`"
+            f"to have it take the place of {name}, forget its own name first: `keyctl forget {names.quoted(key.name)}`"
+            if replacing
+            else f"plug in the other one, or choose it with -k: {name} is another known key"
             if named is not None
             else f"rename it with `keyctl edit {names.quoted(key.name)} --name {names.quoted(name)}`",
             key=key.name,
@@ -132,6 +144,16 @@ def _has_name(key: Key, named: KnownKey | None, name: str, *, replacing: bool) -
             key=name,
         )
     return False
+
+
+def _noted_so(session: Session, circumstances: Circumstances, name: str, notes: Notes) -> Addition:
+    """The key has its name already; what is said of it beside is noted all the same."""
+    if not notes.given():
+        return Addition(key=session.key, changed=False, enrolled=False)
+    edited = edit(circumstances, name, notes, new_name=None, dry_run=False)
+    said = {fact: getattr(edited.key, fact) for fact in notes.given()}
+    session.identify(replace(session.key, **said))
+    return Addition(key=session.key, changed=edited.changed, enrolled=False)
 
 
 def _enrolled(
@@ -281,19 +303,22 @@ def forget(circumstances: Circumstances, name: str, *, dry_run: bool) -> KeyChan
     key = recognising.absent(known, circumstances.state)
     stranded = stranding.lines(inventory, known.id)
     if dry_run:
-        if stranded:
-            circumstances.asker.tell(stranded.rstrip("\n"))
+        for line in stranded.splitlines():
+            circumstances.asker.tell(line)
         return KeyChange(key=key, changed=False)
     about = f"keyctl forgets {visible(known.name)} and what it opens; on the key itself nothing changes."
     if stranded:
         circumstances.asker.confirm_by_typing(f"{stranded}{about}", known.name)
     else:
         circumstances.asker.confirm(f"{about}\nForget it?", known.name)
+    # Else the name is still that of another key, in whose place somebody may have put this record.
+    had_name_first = local_state.read_name_pin(circumstances.state, known.name) == known.id
     with store.changing(circumstances.home, circumstances.waits.lock_s) as changes:
         _take_back_declarations(changes, known.id)
         changes.remove_key(known.id)
     local_state.forget(circumstances.state, known.id)
-    local_state.forget_name(circumstances.state, known.name)
+    if had_name_first:
+        local_state.forget_name(circumstances.state, known.name)
     return KeyChange(key=key, changed=True)
 
 

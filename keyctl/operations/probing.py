@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from keyctl.core import times
 from keyctl.core.inventory import Registration
 from keyctl.errors import PinError, TouchError
+from keyctl.model import OWN_RP_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -77,8 +78,17 @@ def _questions(
     on_file = (_Question(registration=entry, wants_pin=True) for entry in current)
     for question in (*_from_files(local, now), *on_file):
         registration = question.registration
-        questions.setdefault(registration.rp_id, {})[registration.credential_id] = question
+        if _is_site(registration.rp_id):
+            questions.setdefault(registration.rp_id, {})[registration.credential_id] = question
     return questions
+
+
+def _is_site(rp_id: str) -> bool:
+    """Whether a key can be asked about it: files and inventories may hold any text, also what makes no message.
+
+    What is keyctl's own is no registration.
+    """
+    return rp_id not in {"", OWN_RP_ID} and not any("\ud800" <= character <= "\udfff" for character in rp_id)
 
 
 def _from_files(local: Iterable[LocalCredential], now: str) -> Iterable[_Question]:

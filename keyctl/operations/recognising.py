@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from keyctl.core import times
 from keyctl.core.names import quoted
-from keyctl.errors import KeyctlError, PinError, StoreError
+from keyctl.errors import KeyctlError, NotFoundError, PinError, StoreError
 from keyctl.model import OWN_RP_ID, Key, KeyState, Recognition
 from keyctl.store import inventory as store
 from keyctl.store import state as local_state
@@ -39,8 +39,11 @@ class Known:
     #: This computer's own state.
     state: Path
 
-    def likeliest_first(self, connected: Key, *, u2f: bool) -> list[KnownKey]:
+    def likeliest_first(self, connected: Key, *, u2f: bool) -> list[tuple[KnownKey, int | None]]:
         """The keys that *connected* may be, in the order in which one question is mostly enough.
+
+        Each with its last signature counter of before the question: another process may ask at the same time, and what
+        it notes in the meantime is no counter that went back.
 
         First those of its model, as a key keeps its AAGUID save over some firmware updates; among these those that were
         last seen in its place, the latest first: all keys of a person may go into the same port.
@@ -48,9 +51,19 @@ class Known:
         memories = {key.id: local_state.read_memory(self.state, key.id) for key in self.inventory.keys}
         keys = [key for key in self.inventory.keys if key.recognition.u2f is u2f]
         keys.sort(key=lambda key: memories[key.id].last_seen or "", reverse=True)
-        return sorted(
-            keys, key=lambda key: (key.aaguid != connected.aaguid, memories[key.id].selector != connected.selector)
-        )
+        keys.sort(key=lambda key: (key.aaguid != connected.aaguid, memories[key.id].selector != connected.selector))
+        return [(key, memories[key.id].counter) for key in keys]
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What a key said of itself."""
+
+    key: KnownKey
+    #: None: it only claims to be this one.
+    counter: int | None
+    #: The one that was remembered when it was asked.
+    counter_before: int | None
 
 
 def known(circumstances: Circumstances) -> Known:
@@ -90,7 +103,7 @@ def recognise(session: Session, known: Known, *, verified: bool = False) -> None
         alike = _of_its_model(session.key, known.inventory)
         session.identify(replace(session.key, recognition=Recognition.PERHAPS_RESET if alike else Recognition.UNKNOWN))
     else:
-        _note(session, known.state, *found)
+        _note(session, known.state, found)
 
 
 def prove_by_touch(session: Session, known: Known) -> None:
@@ -105,10 +118,36 @@ def prove_by_touch(session: Session, known: Known) -> None:
 
     found = known.inventory.key_with_id(session.key.id or "")
     assert found is not None
-    assertion = session.touched(OWN_RP_ID, found.recognition.credential_id)
+    before = local_state.read_memory(known.state, found.id).counter
+    try:
+        assertion = session.touched(OWN_RP_ID, found.recognition.credential_id)
+    except NotFoundError as error:
+        raise errors.nonsense(session.key.label, f"that it is not {found.name} after all") from error
     if not public_keys.verifies(found.recognition.public_key, assertion.signed, assertion.signature):
         raise errors.nonsense(session.key.label, f"with a signature that is not that of {found.name}")
-    _note(session, known.state, found, assertion.counter)
+    _note(session, known.state, _Answer(found, assertion.counter, before))
+
+
+def prove_again(session: Session, known: Known) -> KnownKey | None:
+    """Have a key that proved which one it is do so once more, against what is known by now.
+
+    Returns:
+        What is known of it; None: another, or nothing any more.
+
+    Raises:
+        PinError: It has refused the PIN.
+        TouchError: It knows U2F only, and nobody touched it in time.
+        UnreachableError: It is gone or silent, or its signature does not verify.
+    """
+    before = session.key.id
+    if known.inventory.key_with_id(before or "") is None:
+        return None
+    if session.is_u2f:
+        prove_by_touch(session, known)
+    else:
+        recognise(session, known, verified=session.has_pin)
+    proved = session.key.id == before and session.key.recognition in PROVEN
+    return known.inventory.key_with_id(before or "") if proved else None
 
 
 def named(key: Key, found: KnownKey, recognition: Recognition) -> Key:
@@ -174,14 +213,14 @@ def remark(key: Key, inventory: Inventory, present: Collection[str | None] = ())
                 "it gets no PIN before you confirm that at a terminal"
             )
         case Recognition.CLAIMED:
-            return f"{label} says that it is this key; a U2F key proves it with a touch only"
+            return f"{key.selector} says that it is {label}; a U2F key proves that with a touch only"
         case Recognition.LOCKED:
             return (
                 f"{label} wants its PIN before it says which key it is; it may be {_either(alike)}; "
                 f"name it by its path: -k {quoted(key.selector or '')}"
             )
         case Recognition.PERHAPS_RESET if alike:
-            return _perhaps_reset(label, alike)
+            return _perhaps_reset(label, alike, f"-k {quoted(key.selector or '')}")
         case _:
             return None
 
@@ -190,14 +229,17 @@ def _of_its_model(key: Key, inventory: Inventory) -> list[KnownKey]:
     return [known for known in inventory.keys if known.aaguid is not None and known.aaguid == key.aaguid]
 
 
-def _perhaps_reset(label: str, alike: Sequence[KnownKey]) -> str:
+def _perhaps_reset(label: str, alike: Sequence[KnownKey], which: str) -> str:
     names = _either(alike)
     if all(key.state is KeyState.RESET for key in alike):
         one = alike[0].name if len(alike) == 1 else None
-        return f"{label} is of the model of {names}, which was reset; `{_command(one)} --replace` names it again"
+        return (
+            f"{label} is of the model of {names}, which was reset; if it is that key, "
+            f"`{_command(one)} --replace {which}` names it again"
+        )
     return (
-        f"{label} is of the model of {names} and has no name: a new key (`{_command(None)}`), "
-        f"or that one after a reset (`{_command(None)} --replace`)"
+        f"{label} is of the model of {names} and has no name: a new key (`{_command(None)} {which}`), "
+        f"or that one after a reset (`{_command(None)} --replace {which}`)"
     )
 
 
@@ -213,54 +255,54 @@ def _command(name: str | None) -> str:
     return f"keyctl add {quoted(name) if name is not None else 'NAME'}"
 
 
-def _claimant(session: Session, known: Known) -> tuple[KnownKey, int | None] | None:
+def _claimant(session: Session, known: Known) -> _Answer | None:
     """The known U2F key that *session* claims to be; nothing is proved without a touch."""
-    candidates = {key.recognition.credential_id: key for key in known.likeliest_first(session.key, u2f=True)}
+    candidates = {key.recognition.credential_id: key for key, _ in known.likeliest_first(session.key, u2f=True)}
     claimed = session.claimed(OWN_RP_ID, tuple(candidates)) if candidates else None
-    return (candidates[claimed], None) if claimed is not None else None
+    return _Answer(candidates[claimed], None, None) if claimed is not None else None
 
 
-def _prover(session: Session, known: Known, *, verified: bool) -> tuple[KnownKey, int | None] | None:
+def _prover(session: Session, known: Known, *, verified: bool) -> _Answer | None:
     """The known key that *session* proves to be, and its signature counter."""
     from keyctl.core import public_keys
 
-    candidates: dict[bytes, list[KnownKey]] = {}
-    for key in known.likeliest_first(session.key, u2f=False):
+    candidates: dict[bytes, list[tuple[KnownKey, int | None]]] = {}
+    for key, before in known.likeliest_first(session.key, u2f=False):
         # Whoever edits the inventory can give one key the credential of another.
-        candidates.setdefault(key.recognition.credential_id, []).append(key)
+        candidates.setdefault(key.recognition.credential_id, []).append((key, before))
     while candidates:
         assertion = session.answering(OWN_RP_ID, tuple(candidates), verified=verified)
         if assertion is None:
             return None
-        for key in candidates.pop(assertion.credential_id):
+        for key, before in candidates.pop(assertion.credential_id):
             if public_keys.verifies(key.recognition.public_key, assertion.signed, assertion.signature):
-                return key, assertion.counter
+                return _Answer(key, assertion.counter, before)
     return None
 
 
-def _note(session: Session, state: Path, found: KnownKey, counter: int | None) -> None:
-    """The key of *session* is *found*; without a counter it only says so."""
-    recognition = Recognition.CLAIMED if counter is None else _how_surely(found, counter, state)
+def _note(session: Session, state: Path, answer: _Answer) -> None:
+    """The key of *session* is that of the *answer*; without a counter it only says so."""
+    found = answer.key
+    recognition = Recognition.CLAIMED if answer.counter is None else _how_surely(answer, answer.counter, state)
     session.identify(named(session.key, found, recognition))
-    _remember(state, session.key, counter)
+    _remember(state, session.key, answer.counter)
 
 
-def _how_surely(found: KnownKey, counter: int, state: Path) -> Recognition:
+def _how_surely(answer: _Answer, counter: int, state: Path) -> Recognition:
+    found = answer.key
     pinned = local_state.read_pin(state, found.id)
     name_pin = local_state.read_name_pin(state, found.name)
-    if pinned is None and name_pin not in {None, found.id}:
-        # A record that somebody put in the place of the one with this name.
-        return Recognition.CHANGED
-    if pinned not in {None, found.recognition.public_key}:
+    if name_pin not in {None, found.id} or pinned not in {None, found.recognition.public_key}:
+        # Also a key that was known under another name before: whoever writes to the inventory gives names.
         return Recognition.CHANGED
     with contextlib.suppress(StoreError):
         # A home on a read-only disk can still be read.
         if pinned is None:
             local_state.write_pin(state, found.id, found.recognition.public_key)
-        if name_pin != found.id:
+        if name_pin is None:
             local_state.write_name_pin(state, found.name, found.id)
-    last = local_state.read_memory(state, found.id).counter
-    return Recognition.COUNTER_BACK if last is not None and counter < last else Recognition.PROVED
+    before = answer.counter_before
+    return Recognition.COUNTER_BACK if before is not None and counter < before else Recognition.PROVED
 
 
 def _remember(state: Path, key: Key, counter: int | None) -> None:

@@ -119,7 +119,7 @@ def scan(
             errors.append(error)
         ready = _made_ready(sessions, circumstances, known, local, errors)
         told = _read_each(ready, known, local, errors)
-        scanned = [_noted(circumstances, *one, errors, dry_run=dry_run) for one in told]
+        scanned = [_noted(circumstances, known, *one, errors, dry_run=dry_run) for one in told]
         strangers = tuple(session.key for session in sessions if session.key.id is None)
         present = {session.key.id for session in sessions}
         remarks = [recognising.remark(session.key, known.inventory, present) for session in sessions]
@@ -272,7 +272,13 @@ def _read(session: Session, record: KnownKey, local: Sequence[LocalCredential]) 
 
 
 def _noted(
-    circumstances: Circumstances, session: Session, reading: Reading, errors: list[KeyctlError], *, dry_run: bool
+    circumstances: Circumstances,
+    known: Known,
+    session: Session,
+    reading: Reading,
+    errors: list[KeyctlError],
+    *,
+    dry_run: bool,
 ) -> ScannedKey | None:
     """Write down what a key said, and tell what is new; None where that cannot be done."""
     now = times.now()
@@ -285,7 +291,9 @@ def _noted(
                 changes = stack.enter_context(store.changing(circumstances.home, circumstances.waits.lock_s))
                 inventory = changes.inventory
             before = inventory.key_with_id(key.id or "")
-            if before is None:
+            read = known.inventory.key_with_id(key.id or "")
+            if before is None or read is None or before.recognition != read.recognition:
+                # Forgotten, or another key has its place by now.
                 raise _otherwise(key)
             after = readings.updated(before, key, reading, now)
             if not dry_run:
@@ -330,7 +338,10 @@ def _why_not(session: Session, reading: Reading) -> str | None:
     if not session.info.listing:
         return "it cannot list its passkeys"
     if not session.info.pin_set:
-        return "it has no PIN, and without one a key does not tell its passkeys"
+        return (
+            "it has no PIN, and without one a key does not tell its passkeys; "
+            f"give it one with `keyctl pin set -k {quoted(session.key.label)}`"
+        )
     return None
 
 

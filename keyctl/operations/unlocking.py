@@ -124,21 +124,25 @@ def require_trust(session: Session, circumstances: Circumstances) -> None:
 def _confirm_changed(session: Session, circumstances: Circumstances) -> None:
     """Have a person say that the inventory's public key of this key is the right one, and pin it."""
     label = session.key.label
-    known = recognising.known(circumstances).inventory.key_with_id(session.key.id or "")
-    if known is None or not circumstances.asker.attended:
-        raise StoreError(
-            "recognition_changed",
-            f"the inventory's public key of {label} is not the one first seen on this computer",
-            f"if you enrolled it again elsewhere, run `keyctl pin verify -k {quoted(label)}` at a terminal "
-            "and confirm it; if not, somebody changed the inventory",
-            key=label,
-        )
+    changed = StoreError(
+        "recognition_changed",
+        f"the inventory's public key of {label} is not the one first seen on this computer",
+        f"if you enrolled it again elsewhere, run `keyctl pin verify -k {quoted(label)}` at a terminal "
+        "and confirm it; if not, somebody changed the inventory",
+        key=label,
+    )
+    if not circumstances.asker.attended:
+        raise changed
     circumstances.asker.confirm_by_typing(
         f"The inventory's public key of {visible(label)} is not the one first seen on this computer.\n"
-        "That is right only if you enrolled this key again, here or on another computer that shares the inventory.\n"
+        "That is right only if you enrolled or renamed it, here or on another computer that shares the inventory.\n"
         "If you did not, somebody changed the inventory so that their key passes for yours.",
         label,
     )
+    # The inventory may be another by now: what is trusted from here on is what this key proves.
+    known = recognising.prove_again(session, recognising.known(circumstances))
+    if known is None or known.name != label:
+        raise changed
     state.write_pin(circumstances.state, known.id, known.recognition.public_key)
     state.write_name_pin(circumstances.state, known.name, known.id)
     session.identify(replace(session.key, recognition=Recognition.PROVED))

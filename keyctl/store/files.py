@@ -8,6 +8,7 @@ import json
 import os
 import stat
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +90,8 @@ def write_json(path: Path, value: dict[str, Any], *, durable: bool = True) -> No
     if len(content) > MAX_FILE_BYTES:
         # It could not be read again.
         raise _unwritable(path, OSError(errno.EFBIG, "File too large"))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Threads of one process write too, when a key is reached in two ways.
+    temporary = path.with_name(f".{path.name}.{threading.get_native_id()}.tmp")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), 0o600)
         with os.fdopen(descriptor, "wb") as file:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import termios
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
@@ -39,8 +40,9 @@ class Terminal:
         #: All that was on the screen so far.
         self.text = ""
         self._seen = 0
-        # The first terminal that the leader of a session opens becomes its controlling one.
-        opening = ["/bin/sh", "-c", ': <"$0"; exec "$@"', os.ttyname(self._screen)]
+        # The first terminal that the leader of a session opens becomes its controlling one. It ends by what it is told
+        # there, and not by the signal that the terminal is gone: see hang_up.
+        opening = ["/bin/sh", "-c", ': <"$0"; trap "" HUP; exec "$@"', os.ttyname(self._screen)]
         self.process = subprocess.Popen(
             [*opening, sys.executable, "-m", "keyctl", *arguments],
             stdin=self._screen if stdin is None else stdin,
@@ -82,6 +84,11 @@ class Terminal:
     def type(self, text: str | bytes) -> None:
         """Press keys."""
         os.write(self._person, text.encode() if isinstance(text, str) else text)
+
+    def hang_up(self) -> None:
+        """Close the window, under a program that goes on all the same, as with nohup."""
+        with Path(os.devnull).open("rb") as nothing:
+            os.dup2(nothing.fileno(), self._person)
 
     def end(self) -> int:
         """The exit status, when it has ended by itself."""

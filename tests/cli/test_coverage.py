@@ -115,7 +115,7 @@ def test_all_is_well(run, write):
         "ACCOUNT             blue     red      STATUS\n"
         "bank.example (kim)  passkey  passkey  covered\n"
         "\n"
-        "none of 1 account is at risk\n"
+        "the one account is not at risk\n"
     )
 
 
@@ -125,6 +125,15 @@ def test_owners_are_named_where_there_are_several(run, write):
     assert "bank.example (kim) of kim " in out
     assert "bank.example (kim) of no owner " in out
     assert " of kim" not in run("coverage", "--owner", "kim").out
+    assert run("coverage", "--owner", "", "--json").document["data"]["keys"] == ["red"]
+
+
+def test_a_key_without_an_owner_beside_one_with_is_told(run, write):
+    write(key("blue", passkey(), owner="kim"), key("red", passkey(), owner=None))
+    assert run("coverage").err == (
+        "no owner is noted of red, so keyctl takes it for another person's key: `keyctl edit red --owner OWNER`\n"
+    )
+    assert run("coverage", "--owner", "kim").err == ""
 
 
 def test_a_virtual_key_does_not_count_beside_a_real_one(run, write):
@@ -160,8 +169,9 @@ def test_four_keys_are_a_matrix_at_80_columns(at_terminal, write):
 def test_where_a_matrix_does_not_fit_there_is_a_list_that_does(at_terminal, write, records, columns):
     write(*records)
     lines = on_screen(at_terminal, columns)
-    table = lines[: lines.index("")]
-    assert table[0].split() == ["STATUS", "ACCOUNT", "OPENS", "WITH"]
+    table = lines[: next(count for count, line in enumerate(lines) if " at risk: " in line)]
+    assert table[0].startswith("STATUS")
+    assert "OPENS WITH" in "\n".join(table)
     assert max(map(cell_len, table)) <= columns
     assert_harmless("\n".join(lines))
     told = "".join("".join(table).split())
@@ -287,8 +297,17 @@ def test_an_empty_inventory_says_what_to_do(run, write):
         "nothing is known yet: give a key its name with `keyctl add NAME`, then read it with `keyctl scan`\n"
     )
     assert run("coverage", "--owner", "kim").err == "no key and no account of kim is known\n"
+    assert run("coverage", "--owner", "").err == "no key and no account of no owner is known\n"
     write(key("blue"))
-    assert run("coverage").err == "nothing is known of blue yet: plug it in and run `keyctl scan`\n"
+    assert run("coverage").err == (
+        "nothing is known of blue yet: plug it in and run `keyctl scan`; what a key cannot list, "
+        "note with `keyctl service add NAME --on blue`\n"
+    )
+    write(key("it's old"))
+    assert run("coverage").err == (
+        "nothing is known of blue, it's old yet: plug them in and run `keyctl scan`; what a key cannot list, "
+        "note with `keyctl service add NAME --on blue`\n"
+    )
 
 
 def test_what_is_not_known_is_said_beside_it(run, write):

@@ -59,17 +59,39 @@ def test_what_is_noted_is_in_the_list(run, virtual, pin_file):
     }
     [_, row] = csv.reader(io.StringIO(run("list", "--csv", "--role", "backup").out))
     assert row[:6] == ["blue", "backup", "kim", "safe", "active", "yes"]
+    told = dict(line.split(maxsplit=1) for line in run("info").out.splitlines()[:5])
+    assert told == {"key": "blue", "role": "backup", "owner": "kim", "location": "safe", "note": "n,\\x0a2"}
     assert run("edit", "blue", "--owner", "", "--role", "spare", "--json").document["data"]["key"]["owner"] is None
     assert run("list", "--owner", "kim", "--json").document["data"]["keys"] == []
     assert pin_file()
 
 
+def test_columns_of_the_list_are_those_with_something_in_them(run, virtual):
+    virtual.new("blue")
+    virtual.new("old", profile="fido2.0", pin=None)
+    header = ["NAME", "ROLE", "SELECTOR", "MODEL", "FIRMWARE", "STATE"]
+    assert run("list").out.splitlines()[0].split() == header
+    assert "FIRMWARE" not in run("list", "-k", "virtual:old").out
+    assert run("add", "blue", "-k", "virtual:blue", "--owner", "kim", "--location", "the safe").status == 0
+    out = run("list", "-k", "blue").out
+    assert out.splitlines()[0].split() == [*header[:2], "OWNER", *header[2:-1], "LOCATION", "STATE"]
+    assert "  the safe  ok" in out
+
+
+@pytest.mark.parametrize("condition", [["--owner", "Kim"], ["--role", "spare"], ["--known"]])
+def test_a_list_of_none_says_whether_there_are_others(run, virtual, condition):
+    nothing = "no security key found; plug one in, or try `keyctl demo`\n"
+    assert run("list", *condition).err.startswith(nothing)
+    virtual.new("blue")
+    assert run("list", *condition).err == "no key meets these conditions; `keyctl list` shows all\n"
+    virtual.unplug()
+    assert run("list", "--connected").err.startswith(nothing)
+
+
 def test_keys_that_are_away_are_listed_and_say_when_they_were_seen(run, virtual, blue_5c):
     virtual.unplug()
     done = run("list")
-    assert (
-        f"\n{blue_5c}  -     -         keyctl virtual key (for trying out)  1         -       last seen 2" in done.out
-    )
+    assert f"\n{blue_5c}  -     -         keyctl virtual key (for trying out)  1         last seen 2" in done.out
     assert run("list", "--connected").err.startswith("no security key found; plug one in, or try `keyctl demo`\n")
     [key] = run("list", "--known", "--json").document["data"]["keys"]
     assert (key["connected"], key["selector"], key["recognition"]) == (False, None, None)
@@ -77,13 +99,16 @@ def test_keys_that_are_away_are_listed_and_say_when_they_were_seen(run, virtual,
 
 def test_add_says_what_it_did(run, blue, blue_5c):
     assert run("add", blue_5c).out == "nothing to do: the connected key is blue-5c already\n"
+    again = run("add", blue_5c, "--role", "backup")
+    assert again.out == "the connected key is blue-5c already; what you said of it is noted\n"
     assert run("add", "other", "--dry-run").status == 9
     assert run("edit", blue_5c, "--name", "b").out == "b is noted\n"
     assert run("edit", "b", "--name", "b").out == "nothing to do: b is noted so\n"
     assert run("edit", "b", "--note", "x", "--dry-run").out == "nothing was changed: this was a dry run\n"
-    assert run("forget", "b", "--dry-run").out == "nothing was changed: this was a dry run\n"
+    assert run("forget", "b", "--dry-run").out == "b would be forgotten; nothing was changed\n"
     assert run("forget", "b", "--yes").out == "b is forgotten\n"
-    assert run("add", "new", "-k", blue, "--dry-run").out == "nothing was changed: this was a dry run\n"
+    trial = run("add", "new", "-k", blue, "--dry-run")
+    assert trial.out == "virtual:blue could be added as new; nothing was changed\n"
     assert run("list", "--known", "--json").document["data"]["keys"] == []
 
 
@@ -91,6 +116,15 @@ def test_add_asks_for_the_touch_and_waits_for_it(run, virtual):
     virtual.new("blue", "touch=after:0.3")
     done = run("add", "blue", "--wait", "9")
     assert (done.status, done.err) == (0, "touch virtual:blue now (9 s)\n")
+
+
+def test_the_name_of_a_key_in_the_wrong_place_says_how_to_choose_one(run, blue_5c):
+    done = run("info", blue_5c)
+    assert (done.status, done.err.splitlines()[1]) == (
+        2,
+        "keyctl: hint: a key is chosen with -k KEY; see `keyctl info --help`",
+    )
+    assert "-k KEY" not in run("edit", blue_5c, "other", "--note", "x").err
 
 
 def test_a_key_is_an_argument_or_an_option(run, blue_5c):
@@ -204,7 +238,8 @@ def test_reset_of_a_known_key_wants_its_name(run, virtual, blue_5c):
     [key, _] = sorted(run("list", "--json").document["data"]["keys"], key=lambda key: key["name"] is None)
     assert (key["name"], key["state"], key["connected"]) == (blue_5c, "reset", False)
     assert "reset, last seen" in run("list").out
-    assert "which was reset; `keyctl add blue-5c --replace` names it again" in run("info").err
+    hint = "which was reset; if it is that key, `keyctl add blue-5c --replace -k 'virtual:blue'` names it again"
+    assert hint in run("info").err
     assert run("add", blue_5c, "--replace").status == 0
     assert run("info").err == ""
     assert not virtual.has_pin()
@@ -230,7 +265,8 @@ def test_forgetting_what_nothing_else_opens_wants_the_name_of_the_key(run, virtu
     done = run("forget", blue_5c, "--yes", "--json")
     assert done.code == "confirm_required"
     assert run("forget", blue_5c, "--confirm", "green", "--json").code == "declined"
-    assert "  bank.example, kim" in run("forget", blue_5c, "--dry-run").err
+    trial = run("forget", blue_5c, "--dry-run")
+    assert trial.err == "This account opens with nothing else:\n  bank.example, kim\n"
     assert run("forget", blue_5c, "--confirm", blue_5c).status == 0
 
 

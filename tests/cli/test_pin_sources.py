@@ -195,6 +195,17 @@ def test_command_that_fails_costs_no_try(run, virtual, blue, command, message):
     assert virtual.tries() == 8
 
 
+def test_command_is_not_run_for_a_key_whose_name_it_cannot_be_told(run, virtual, home, pin_file):
+    selector = virtual.new()
+    assert run("add", "blue", "-k", selector, "--pin-file", pin_file()).status == 0
+    [record] = (home / "keys").glob("*.json")
+    record.write_text(record.read_text().replace('"name": "blue"', '"name": "bl\\u0000ue"'))
+    (home / "state" / "pins").rename(home / "state" / "former")
+    done = run("pin", "verify", "-k", selector, "--pin-command", "echo 123456", "--json")
+    assert done.code == "pin_required"
+    assert virtual.tries() == 8
+
+
 @pytest.mark.parametrize("command", ["", "  ", "''", "echo 'x"])
 def test_command_that_is_none_is_a_usage_error(run, blue, command):
     done = run("pin", "verify", "-k", blue, "--pin-command", command, "--json")

@@ -121,6 +121,26 @@ def test_termination_at_the_prompt_restores_the_echo(at_terminal, virtual):
     assert virtual.tries() == 8
 
 
+@pytest.mark.parametrize(("command", "question"), [("pin verify", PROMPT), ("reset", "Type virtual:blue to go on: ")])
+@pytest.mark.usefixtures("blue")
+def test_terminal_that_goes_away_is_no_answer(at_terminal, virtual, command, question):
+    screen = at_terminal(*command.split())
+    screen.expect(question)
+    screen.hang_up()
+    assert screen.end() == 11
+    assert virtual.tries() == 8
+
+
+@pytest.mark.usefixtures("home")
+def test_name_that_nobody_can_type_is_typed_as_it_is_shown(at_terminal, virtual, run):
+    virtual.new("blue", pin=None)
+    assert run("add", "a\nb").status == 0
+    screen = at_terminal("reset")
+    screen.expect("\nType a\\x0ab to go on: ")
+    screen.type("a\\x0ab\n")
+    assert screen.end() == 0
+
+
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_wait_for_a_touch_lets_the_key_go(at_terminal, virtual, run, end):
     virtual.new("blue", "touch=never")
@@ -354,6 +374,26 @@ def test_tables_fit_the_terminal_and_cut_nothing(at_terminal, virtual, blue, col
     assert ["".join(cell.split()) for cell in cells] == ["".join(cell.split()) for cell in expected]
 
 
+def test_a_terminal_too_narrow_for_a_table_gets_a_block_for_each_row(at_terminal, virtual, run):
+    virtual.new("blue")
+    virtual.new("green")
+    assert run("add", "blue", "-k", "virtual:blue").status == 0
+    assert run("add", "in-the-safe", "-k", "virtual:green", "--location", "the safe").status == 0
+    screen = at_terminal("list", columns=40)
+    assert screen.end() == 0
+    first, second = ([line.split("  ", 1) for line in block.splitlines()] for block in screen.text.split("\n\n"))
+    assert [title for title, _ in first if title] == [title for title, _ in second if title]
+    words = {title: text.strip() for title, text in second if title}
+    assert (words["NAME"], words["SELECTOR"], words["LOCATION"]) == ("in-the-safe", "virtual:green", "the safe")
+    assert max(map(len, screen.text.splitlines())) <= 40
+
+
+def test_asking_that_is_forbidden_is_not_called_a_missing_terminal(at_terminal, blue):
+    screen = at_terminal("pin", "verify", "--no-input", "-k", blue)
+    assert screen.end() == 4
+    assert f"the PIN of {blue} is needed, and --no-input forbids to ask\n" in screen.text
+
+
 @pytest.mark.parametrize("variables", [{"TERM": "dumb"}, {"TERM": "xterm-256color", "NO_COLOR": "1"}])
 @pytest.mark.parametrize("command", [("list",), ("info",), ("virtual", "profiles"), ("--help",), ("reset", "--help")])
 @pytest.mark.usefixtures("blue")
@@ -362,3 +402,14 @@ def test_plain_terminal_gets_plain_text(at_terminal, command, variables):
     assert screen.end() == 0
     assert "\x1b" not in screen.text
     assert max(map(len, screen.text.split("\n"))) <= 80
+
+
+def test_name_with_a_line_feed_says_nothing_of_its_own(run, virtual):
+    """What is told while a command runs is one line each, or a name could pass for a message of keyctl's."""
+    virtual.new("blue", "counter=50", pin=None)
+    name = "a\nkeyctl: error: b"
+    assert run("add", name).status == 0
+    virtual.set("blue", "counter=0")
+    told = run("info").err
+    assert "the signature counter of a\\x0akeyctl: error: b went back" in told
+    assert not any(line.startswith("keyctl: error") for line in told.splitlines())

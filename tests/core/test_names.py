@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyctl.core import names
+from keyctl.core import names, services
 from keyctl.errors import UsageError
 
 
@@ -44,3 +44,10 @@ def test_a_shell_takes_a_quoted_text_as_one_word(text):
 def test_plain_names_need_no_quotes():
     assert names.quoted("blue-5c_2") == "blue-5c_2"
     assert names.quoted("virtual:blue") == "'virtual:blue'"
+
+
+def test_no_text_takes_long_to_compare():
+    """Composing takes seconds for this; what the test guards is that it ends at all in reasonable time."""
+    marks = "a" + "\u0315\u0300" * 200_000
+    assert names.composed(marks) == marks
+    assert services.folded(marks) == marks

@@ -184,3 +184,19 @@ def read_one(line: str) -> pam_mappings.Credential:
     assert mappings.broken == ()
     (entry,) = mappings.credentials
     return entry
+
+
+@pytest.mark.parametrize("rest", ["[ " * 500_000, "[ " * 500_000 + "\\", "[\\" * 300_000])
+def test_brackets_that_are_never_closed_take_no_time(rest):
+    assert pam_mappings.modules(f"auth required {rest}") == ()
+
+
+def test_a_bracket_that_is_not_closed_goes_on_to_the_end():
+    [module] = pam_mappings.modules("auth required pam_u2f.so [origin=pam://the door")
+    assert module.origin == "pam://the door"
+
+
+def test_a_user_whose_name_is_longer_than_any_is_none():
+    mappings = pam_mappings.read("k" * 1001 + ":*,AAAA,rs256,\n")
+    assert mappings.credentials == ()
+    assert [(one.line, one.reason) for one in mappings.broken] == [(1, "is for a user with a name of 1001 characters")]

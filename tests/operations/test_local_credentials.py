@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 from keyctl.core import public_keys
 from keyctl.core.inventory import Origin
 from keyctl.device import discover, session
+from keyctl.errors import UsageError
 from keyctl.model import Waits
 from keyctl.operations import local_credentials
 from keyctl.operations.local_credentials import LocalCredential, LocalFindings, Places
@@ -459,7 +461,8 @@ def test_whatever_cryptsetup_says_is_a_problem_at_worst(computer, find, volume, 
     assert [problem.message for problem in findings.problems] == [f"{node} {reason}"]
 
 
-def test_what_may_not_be_read_is_counted_or_named(desk, person):
+@pytest.mark.parametrize(("user", "advice"), [(NOBODY, "; run as root for those"), (0, ", not even by root")])
+def test_what_may_not_be_read_is_counted_or_named(desk, person, monkeypatch, user, advice):
     """Disks are for root alone, so they are no problem; a file of one's own is."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
@@ -469,10 +472,34 @@ def test_what_may_not_be_read_is_counted_or_named(desk, person):
             path.chmod(0)
         (computer.places.blocks / "vda1" / "partition").write_text("1\n")
         circumstances = desk.circumstances(person())
-        with no_rights():
+        with no_rights(), monkeypatch.context() as patch:
+            # Root without all its rights, as in a container, cannot be had here; what it calls itself can.
+            patch.setattr(os, "geteuid", lambda: user)
             findings = local_credentials.find(circumstances, computer.places, ask_passphrase=False)
     assert findings.credentials == ()
-    assert findings.remarks == ("2 disks could not be looked at; run as root for those",)
+    assert findings.remarks == (f"2 disks could not be looked at{advice}",)
     assert [problem.message for problem in findings.problems] == [
         f"cannot read {path}: permission denied" for path in (computer.ssh / "work", computer.u2f_keys)
     ]
+
+
+def test_names_that_no_file_can_have_are_passed_over(computer, find):
+    shutil.copy(VECTORS / "pam" / "u2f_keys", computer.u2f_keys)
+    (computer.places.etc / "pam.d" / "login").write_text("auth required pam_u2f.so authfile=/etc/\0\n")
+    (computer.places.etc / "crypttab").write_text("a /dev/\0 none\nb /dev/x none header=/\0\n")
+    findings = find()
+    assert (len(findings.credentials), findings.problems) == (2, ())
+
+
+def test_what_is_proposed_for_a_file_is_one_word_of_a_command_line(computer, find, person):
+    name = "it's $(reboot)"
+    shutil.copy(SSH / "locked_chacha20-poly1305", computer.ssh / name)
+    [problem] = find(person()).problems
+    assert shlex.split(problem.hint)[-1] == str(computer.ssh / name)
+
+
+def test_a_user_without_a_home_folder_is_told(monkeypatch):
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+    with pytest.raises(UsageError, match="home folder"):
+        Places.of_this_computer()

@@ -147,6 +147,20 @@ def test_a_key_that_has_the_name_already_is_left_as_it_is(desk, person, profile)
     assert desk.files() == before
 
 
+def test_what_is_said_of_a_key_that_has_the_name_already_is_noted(desk, person):
+    desk.know("blue")
+    desk.set("blue", "touch=never")
+    said = naming.Notes(role="backup", location="the safe")
+
+    before = desk.files()
+    assert not add(desk, person(), "blue", notes=said, dry_run=True).changed
+    assert desk.files() == before
+    done = add(desk, person(), "blue", notes=said)
+    assert (done.changed, done.enrolled, done.key.role, done.key.location) == (True, False, "backup", "the safe")
+    assert (desk.inventory.keys[0].role, desk.inventory.keys[0].location) == ("backup", "the safe")
+    assert not add(desk, person(), "blue", notes=said).changed
+
+
 @pytest.mark.parametrize("profile", ["full", "u2f"])
 def test_a_key_known_under_another_name_is_told_by_it(desk, person, profile):
     desk.know("it's blue", "blue", profile)
@@ -368,7 +382,11 @@ def test_a_known_key_does_not_take_the_name_of_another(desk, person):
     with pytest.raises(NotFoundError) as caught:
         add(desk, person(), "blue", "virtual:green", replacing=True)
     assert caught.value.code == "key_known"
-    assert caught.value.hint == "forget that name first: `keyctl forget green`"
+    assert caught.value.hint == "to have it take the place of blue, forget its own name first: `keyctl forget green`"
+    assert desk.files() == before
+    with pytest.raises(NotFoundError) as caught:
+        add(desk, person(), "blue", "virtual:green")
+    assert caught.value.hint == "plug in the other one, or choose it with -k: blue is another known key"
     assert desk.files() == before
 
 

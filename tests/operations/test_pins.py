@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from keyctl.errors import DeclinedError, KeyChoiceError, PinError, StoreError
+from keyctl.errors import DeclinedError, KeyChoiceError, KeyctlError, PinError, StoreError
 from keyctl.model import Recognition
-from keyctl.operations import opening, passkeys, pins
+from keyctl.operations import opening, passkeys, pins, recognising, unlocking
+from keyctl.store import inventory
 from keyctl.store import state as local_state
 from keyctl.virtual import keys
 
@@ -300,3 +301,38 @@ def test_a_locked_key_that_wants_another_pin_first_can_have_it(desk, person):
         assert session.key.recognition is Recognition.LOCKED
         assert pins.change(session, circumstances, dry_run=False).changed
     attempt(desk, person(pins=["654321"]))
+
+
+@pytest.mark.parametrize("profile", ["full", "u2f"])
+@pytest.mark.parametrize("what", ["another key's", "nobody's", "gone", "renamed"])
+def test_what_is_written_to_the_inventory_while_a_person_confirms_is_not_trusted(desk, person, profile, what):
+    blue, red = desk.know("blue", profile=profile), desk.know("red", profile=profile)
+    local_state.write_pin(desk.home / "state", blue.id, b"another")
+
+    class Meddled(person):
+        def confirm_by_typing(self, warning, text):
+            assert "is not the one first seen" in warning
+            assert text == "blue"
+            with inventory.changing(desk.home, 0) as changes:
+                if what in {"another key's", "gone"}:
+                    changes.remove_key(red.id)
+                match what:
+                    case "another key's":
+                        changes.put_key(replace(blue, recognition=red.recognition))
+                    case "nobody's":
+                        other = red.recognition.public_key
+                        changes.put_key(replace(blue, recognition=replace(blue.recognition, public_key=other)))
+                    case "gone":
+                        changes.remove_key(blue.id)
+                    case _:
+                        changes.put_key(replace(blue, name="green"))
+
+    circumstances = desk.circumstances(Meddled(), "virtual:blue")
+    with opening.opened(circumstances) as session:
+        if profile == "u2f":
+            recognising.prove_by_touch(session, recognising.known(circumstances))
+        assert session.key.recognition is Recognition.CHANGED
+        with pytest.raises(KeyctlError) as caught:
+            unlocking.require_trust(session, circumstances)
+    assert caught.value.code in {"recognition_changed", "key_nonsense"}
+    assert local_state.read_pin(desk.home / "state", blue.id) == b"another"

@@ -188,3 +188,16 @@ def test_a_key_that_is_pulled_is_an_error_and_no_miss(desk, probe):
     desk.set("blue", "fault=3:pulled")
     with pytest.raises(UnreachableError):
         probe("blue", from_file(own, key))
+
+
+@pytest.mark.parametrize("rp_id", ["", "\ud800", "keyctl.invalid"])
+@pytest.mark.parametrize("profile", ["full", "u2f"])
+def test_what_is_no_site_is_not_asked_about(desk, probe, rp_id, profile):
+    """Whatever a file or the inventory says: such a message is none, or is about keyctl's own credential."""
+    record = desk.know("blue", profile=profile)
+    own_id = record.recognition.credential_id
+    desk.put(replace(record, registrations=(on_file(b"other", rp_id="keyctl.invalid"),)))
+    asked = []
+    found = probe("blue", from_file(own_id, rp_ids=(rp_id,)), count=asked)
+    assert (found.answered, asked) == ((), [0])
+    assert [entry.credential_id for entry in found.silent] == [b"other"]

@@ -7,8 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fido2.ctap import CtapDevice
 
 from keyctl.core import public_keys
+from keyctl.device.guard import GuardedDevice
+from keyctl.device.session import Session
 from keyctl.errors import KeyChoiceError, PinError, StoreError, UnreachableError
 from keyctl.model import KeyState, Recognition
 from keyctl.operations import listing, naming, opening, pins, recognising
@@ -16,6 +19,7 @@ from keyctl.operations.listing import Filter
 from keyctl.store import inventory
 from keyctl.store import state as local_state
 from keyctl.virtual import keys
+from keyctl.virtual.device import VirtualDevice
 
 PIN = "123456"
 CTAP2_PROFILES = ["full", "fido2.0", "fido2.1-pre", "small"]
@@ -96,7 +100,7 @@ def test_a_key_of_a_known_model_that_does_not_answer_may_have_been_reset(desk, p
     )
     said = told(desk, person, "virtual:blue")
     assert "of the model of blue and has no name" in said
-    assert "keyctl add NAME --replace" in said
+    assert "keyctl add NAME --replace -k 'virtual:blue'" in said
 
 
 def test_where_a_reset_was_seen_it_says_so(desk, person):
@@ -308,7 +312,7 @@ def test_a_u2f_key_only_claims_its_name(desk, person):
     key = desk.seen("virtual:old")
     assert (key.recognition, key.name) == (Recognition.CLAIMED, "old-one")
     assert told(desk, person, "virtual:old") == (
-        "old-one says that it is this key; a U2F key proves it with a touch only"
+        "virtual:old says that it is old-one; a U2F key proves that with a touch only"
     )
 
 
@@ -499,3 +503,95 @@ def test_a_name_that_was_given_up_is_free_for_another_key(desk, person):
     naming.forget(desk.circumstances(person()), "blue", dry_run=False)
     desk.know("blue", "third")
     assert desk.seen("virtual:third").recognition is Recognition.PROVED
+
+
+def test_a_key_that_was_seen_under_another_name_does_not_get_a_name_that_was_taken(desk, person):
+    """Whoever writes to the inventory first has a key of theirs seen, and then gives it the name of another."""
+    desk.know("blue", pin=True)
+    desk.know("theirs", pin=True)
+    assert desk.seen("virtual:theirs").recognition is Recognition.PROVED
+    mine, theirs = desk.record("blue"), desk.record("theirs")
+    with inventory.changing(desk.home, 0) as changes:
+        changes.put_key(replace(mine, name="old"))
+        changes.put_key(replace(theirs, name="blue"))
+
+    for _ in range(2):
+        assert desk.seen("virtual:theirs").recognition is Recognition.CHANGED
+    who = person(pins=[PIN], attended=False)
+    circumstances = desk.circumstances(who, "blue")
+    with opening.opened(circumstances) as session, pytest.raises(StoreError) as caught:
+        pins.verify(session, circumstances)
+    assert caught.value.code == "recognition_changed"
+    assert who.requests == []
+    assert desk.seen("virtual:blue").recognition is Recognition.PROVED
+
+
+@pytest.mark.parametrize("profile", ["full", "u2f"])
+def test_two_that_ask_at_the_same_time_make_no_counter_go_back(desk, person, profile):
+    """What another process hears and notes between question and verdict is newer, and no sign of a copy."""
+    desk.know("blue", profile=profile)
+    desk.set("blue", "counter=50")
+    record = desk.record("blue")
+
+    def meanwhile(line):
+        if line.startswith(("getAssertion", "U2F")):
+            memory = local_state.read_memory(desk.home / "state", record.id)
+            local_state.write_memory(desk.home / "state", record.id, replace(memory, counter=1000))
+
+    circumstances = replace(desk.circumstances(person(), "virtual:blue"), trace=meanwhile)
+    with opening.opened(circumstances) as session:
+        if profile == "u2f":
+            local_state.forget(desk.home / "state", record.id)
+            recognising.prove_by_touch(session, recognising.known(circumstances))
+        assert session.key.recognition is Recognition.PROVED
+    assert local_state.read_memory(desk.home / "state", record.id).counter == 1000
+    assert desk.seen("virtual:blue").recognition in {Recognition.COUNTER_BACK, Recognition.CLAIMED}
+
+
+def test_a_name_stays_with_its_key_when_the_record_in_its_place_is_forgotten(desk, person):
+    mine, theirs = desk.know("blue"), desk.know("theirs")
+    local_state.forget(desk.home / "state", theirs.id)
+    for _ in range(2):
+        with inventory.changing(desk.home, 0) as changes:
+            changes.remove_key(mine.id)
+            changes.put_key(replace(theirs, name="blue"))
+        assert desk.seen("virtual:theirs").recognition is Recognition.CHANGED
+        naming.forget(desk.circumstances(person()), "blue", dry_run=False)
+
+
+class PlayingBack(CtapDevice):
+    """A device that heard what a key once signed, and knows all else of it."""
+
+    def __init__(self, device):
+        self._device = device
+        self._signed = None
+
+    @property
+    def capabilities(self):
+        return self._device.capabilities
+
+    def call(self, cmd, data=b"", event=None, on_keepalive=None):
+        if data[:1] != b"\x02":
+            return self._device.call(cmd, data, event, on_keepalive)
+        if self._signed is None:
+            self._signed = self._device.call(cmd, data, event, on_keepalive)
+        return self._signed
+
+    def close(self):
+        self._device.close()
+
+    @classmethod
+    def list_devices(cls):
+        return iter(())
+
+
+def test_an_old_answer_is_none(desk, person):
+    desk.know("blue")
+    circumstances = desk.circumstances(person())
+    [found] = opening.discover(desk.home).found
+    device = PlayingBack(VirtualDevice(desk.folder, "blue"))
+    guard = GuardedDevice(device, "usb:x", touch_s=0, lock_s=0, on_touch=lambda *_touch: None)
+    with Session(found, guard) as session:
+        for recognition in (Recognition.PROVED, Recognition.PERHAPS_RESET):
+            recognising.recognise(session, recognising.known(circumstances))
+            assert session.key.recognition is recognition

@@ -260,12 +260,15 @@ def registration(credential_id, rp_id="ssh:", public_key=None):
     )
 
 
+NO_PIN = "it has no PIN, and without one a key does not tell its passkeys; give it one with `keyctl pin set -k blue`"
+
+
 @pytest.mark.parametrize(
     ("profile", "note"),
     [
-        ("full", "it has no PIN, and without one a key does not tell its passkeys"),
+        ("full", NO_PIN),
         ("fido2.0", "it cannot list its passkeys"),
-        ("fido2.1-pre", "it has no PIN, and without one a key does not tell its passkeys"),
+        ("fido2.1-pre", NO_PIN),
         ("u2f", "it only knows U2F, so it has no passkeys; what else is on it, it tells after a touch only"),
     ],
 )
@@ -592,3 +595,19 @@ def test_no_key_is_asked_for_anything_after_its_turn(two, person, scan):
     two.set("red", "fault=3:pulled")
     scan(person(pins=[PIN, PIN]))
     assert keys.get(two.folder, "red").plugged
+
+
+def test_a_key_that_is_replaced_while_it_is_read_is_not_noted_for_the_new_one(desk, person, scan):
+    """Another process gives its name, and with it its record, to another key."""
+    desk.know("blue", pin=True)
+    desk.sign_up("blue", "example.com")
+
+    class Replacing(person):
+        def pin(self, request):
+            assert request.key == "blue"
+            desk.add("blue", desk.new("other"), replacing=True)
+            return PIN
+
+    report, errors = scan(Replacing())
+    assert (report.keys, errors) == ((), [("blue", "name_not_found")])
+    assert desk.record("blue").passkeys == ()

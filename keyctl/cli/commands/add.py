@@ -50,10 +50,12 @@ def COMMAND(  # noqa: N802  # the name by which the catalogue finds it
 
     notes = naming.Notes(role=role, owner=owner, location=location, note=note)
     result = naming.add(app.circumstances(context), name, notes, replacing=replacing, dry_run=dry_run)
-    if result.changed:
+    if result.enrolled:
         said = f"{result.key.label} is known from now on; read what it opens with `keyctl scan`"
+    elif result.changed:
+        said = f"the connected key is {result.key.label} already; what you said of it is noted"
     elif dry_run:
-        said = "nothing was changed: this was a dry run"
+        said = f"{result.key.label} could be added as {name}; nothing was changed"
     else:
         said = f"nothing to do: the connected key is {result.key.label} already"
     return Outcome(data=result, text=lambda: visible(said))

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     shell_complete=known_names,
     help="What other keys open and this one does not, and where to register it.",
 )
-@click.option("--owner", metavar="OWNER", callback=unicode_text, help="Only keys and accounts of this owner.")
+@click.option(
+    "--owner", metavar="OWNER", callback=unicode_text, help="Only keys and accounts of this owner; '' for none."
+)
 @click.option("--check", is_flag=True, help="End with 10 when an account is at risk, or nothing is known.")
 @click.option("--strict", is_flag=True, help="With --check: also when an account is covered only by what was said.")
 @click.pass_context

@@ -27,7 +27,8 @@ def COMMAND(  # noqa: N802  # the name by which the catalogue finds it
 ) -> Outcome:
     """Remove a key from the inventory, with all that was noted of it; nothing on the key itself changes.
 
-    Accounts that nothing else opens are listed first. A key that was lost is better kept, and marked as such.
+    Accounts that nothing else opens are listed first. A key that was lost is better kept:
+    `keyctl coverage --without NAME` tells what it opened.
     """
     from keyctl.cli import app
     from keyctl.operations import naming
@@ -35,5 +36,6 @@ def COMMAND(  # noqa: N802  # the name by which the catalogue finds it
     circumstances = app.circumstances(context, yes=yes, confirm=confirm)
     naming.require_no_key_option(circumstances)
     result = naming.forget(circumstances, name, dry_run=dry_run)
-    said = "nothing was changed: this was a dry run" if dry_run else f"{result.key.label} is forgotten"
+    label = result.key.label
+    said = f"{label} would be forgotten; nothing was changed" if dry_run else f"{label} is forgotten"
     return Outcome(data=result, text=lambda: visible(said))

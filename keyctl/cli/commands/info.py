@@ -48,8 +48,10 @@ def _text(info: Information) -> str:
     from keyctl.cli import tables
 
     key = info.key
+    noted = (("role", key.role), ("owner", key.owner), ("location", key.location), ("note", key.note))
     rows = [
         ("key", key.label),
+        *((what, text) for what, text in noted if text),
         ("model", key.model or key.product),
         ("kind", "virtual, for trying out: never for real accounts" if key.virtual else "hardware"),
         ("serial", key.serial),

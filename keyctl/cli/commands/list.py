@@ -22,10 +22,14 @@ CSV_COLUMNS = (
 )  # fmt: skip
 
 
+#: Columns that are shown where there is something in them.
+_WHERE_TOLD = frozenset({"OWNER", "FIRMWARE", "SERIAL", "LOCATION"})
+
+
 @click.command(name="list", cls=Command, short_help="Show every security key that is connected or known.")
 @click.option("--connected", is_flag=True, help="Only keys that are plugged in or on a reader.")
 @click.option("--known", is_flag=True, help="Only keys that have a name.")
-@click.option("--owner", help="Only keys of this owner.")
+@click.option("--owner", help="Only keys of this owner; '' for none.")
 @click.option("--role", type=click.Choice(["primary", "backup", "spare"]), help="Only keys with this role.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values with a header.")
 @click.pass_context
@@ -43,7 +47,10 @@ def COMMAND(  # noqa: N802  # the name by which the catalogue finds it
     condition = listing.Filter(connected=connected, known=known, owner=owner, role=Role(role) if role else None)
     found = listing.list_keys(app.circumstances(context), condition)
     keys = found.keys
-    notes = ("no security key found; plug one in, or try `keyctl demo`", *found.obstacles)
+    if found.others and (known or owner is not None or role is not None):
+        notes: tuple[str, ...] = ("no key meets these conditions; `keyctl list` shows all",)
+    else:
+        notes = ("no security key found; plug one in, or try `keyctl demo`", *found.obstacles)
     return Outcome(
         data={"keys": keys},
         text=lambda: _csv(keys) if as_csv else _table(keys),
@@ -58,8 +65,19 @@ def _table(keys: Sequence[Key]) -> str:
 
     if not keys:
         return ""
-    rows = [(key.name, key.role, key.selector, _model(key), key.firmware, key.serial, _state(key)) for key in keys]
-    return tables.table(("NAME", "ROLE", "SELECTOR", "MODEL", "FIRMWARE", "SERIAL", "STATE"), rows)
+    columns: list[tuple[str, list[str | None]]] = [
+        ("NAME", [key.name for key in keys]),
+        ("ROLE", [key.role for key in keys]),
+        ("OWNER", [key.owner for key in keys]),
+        ("SELECTOR", [key.selector for key in keys]),
+        ("MODEL", [_model(key) for key in keys]),
+        ("FIRMWARE", [key.firmware for key in keys]),
+        ("SERIAL", [key.serial for key in keys]),
+        ("LOCATION", [key.location for key in keys]),
+        ("STATE", [_state(key) for key in keys]),
+    ]
+    shown = [column for column in columns if column[0] not in _WHERE_TOLD or any(column[1])]
+    return tables.table([header for header, _ in shown], list(zip(*(cells for _, cells in shown), strict=True)))
 
 
 def _state(key: Key) -> str | None:

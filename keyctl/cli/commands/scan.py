@@ -93,7 +93,7 @@ def _holder(entry: LocalEntry) -> str:
     return {
         "locked": "? (locked by a passphrase)",
         "resident": "? (stored on a key)",
-    }.get(entry.state, "? (no connected key)")
+    }.get(entry.state, "? (no key answered)")
 
 
 def _notes(result: Scan, *, dry_run: bool) -> list[str]:
@@ -106,8 +106,6 @@ def _notes(result: Scan, *, dry_run: bool) -> list[str]:
     ]
     if result.local is not None and not result.local:
         notes.append("no file of this computer uses a security key, as far as keyctl may look")
-    if result.local and any(entry.state == "locked" for entry in result.local):
-        notes.append("files locked by a passphrase are read with --ask-passphrase")
     if dry_run:
         notes.append("nothing was noted: this was a dry run")
     return notes
