@@ -6,6 +6,7 @@ import contextlib
 from typing import Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -116,7 +117,9 @@ def test_a_damaged_certificate_is_refused_and_nothing_else(data: st.DataObject) 
     for _ in range(data.draw(st.integers(1, 3))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     content = bytes(damaged)
-    if content != certificate("leaf"):
-        assert not attestation.is_trusted((content,), [ROOT])
+    if attestation.is_trusted((content,), [ROOT]):
+        # What is not signed may differ: how many bits of the signature's last byte are said to be unused, for one.
+        kept, sound = (x509.load_der_x509_certificate(each) for each in (content, certificate("leaf")))
+        assert (kept.tbs_certificate_bytes, kept.signature) == (sound.tbs_certificate_bytes, sound.signature)
     with contextlib.suppress(AttestationError):
         attestation.verify("packed", {**STATEMENT, "x5c": [content]}, MESSAGE, AAGUID)
