@@ -11,15 +11,14 @@ from hashlib import sha256
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from keyctl.core.inventory import Seed
 from keyctl.core.merged_records import Fact
-from keyctl.core.pairings import GONE_PREFIX
+from keyctl.core.pairings import GONE_PREFIX, Seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from keyctl.core.inventory import DerivedKey, Pairing, StoredRecord
     from keyctl.core.merged_records import Dropped
+    from keyctl.core.pairings import DerivedKey, Pairing, StoredRecord
 
 #: What makes it this pairing.
 _IDENTITY = ("primary_id", "backup_id", "method", "seed", "recovery_seed")

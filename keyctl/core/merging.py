@@ -7,9 +7,10 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from keyctl.core import names, services
-from keyctl.core.inventory import Inventory, KnownKey, Pairing, Service
+from keyctl.core.inventory import Inventory, KnownKey, Service
 from keyctl.core.merged_pairings import merged_pairing
 from keyctl.core.merged_records import Dropped, Fact, end_of, ended, heading, merged_key, merged_service
+from keyctl.core.pairings import Pairing
 from keyctl.core.services import OFF_PREFIX
 
 if TYPE_CHECKING:

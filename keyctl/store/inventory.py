@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 from keyctl.core.inventory import Inventory
 from keyctl.core.text import visible
 from keyctl.errors import StoreError
-from keyctl.store import files, pairing_records, records
+from keyctl.store import files, records
 from keyctl.store.fields import ID_PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from keyctl.core.inventory import KnownKey, Pairing, Service
+    from keyctl.core.inventory import KnownKey, Service
+    from keyctl.core.pairings import Pairing
 
 KEYS_FOLDER, SERVICES_FOLDER, PAIRINGS_FOLDER = "keys", "services", "pairings"
 #: Seconds; another keyctl holds the lock for as long as it takes to write a few files.
@@ -119,6 +120,8 @@ class Changes:
         Raises:
             StoreError: It contradicts itself, or cannot be written; the old file is still there.
         """
+        from keyctl.store import pairing_records
+
         content = pairing_records.pairing_to(pairing)
         path = self._path(PAIRINGS_FOLDER, pairing.id)
         kept = pairing_records.pairing_from(content, str(path))
@@ -198,7 +201,11 @@ def _read(home: Path) -> tuple[Inventory, tuple[str, ...]]:
     keys, services, pairings = folders
     read_keys: list[KnownKey] = _records(keys, records.key_from, problems)
     read_services: list[Service] = _records(services, records.service_from, problems)
-    read_pairings: list[Pairing] = _records(pairings, pairing_records.pairing_from, problems)
+    read_pairings: list[Pairing] = []
+    if pairings.records:
+        from keyctl.store import pairing_records
+
+        read_pairings = _records(pairings, pairing_records.pairing_from, problems)
     problems += _name_clashes(read_keys, dict(keys.records))
     whole = _in_order(read_keys, read_services, read_pairings, tuple(problems))
     return whole, tuple(leftover for folder in folders for leftover in folder.leftovers)

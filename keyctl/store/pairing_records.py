@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from keyctl.core import pairings
-from keyctl.core.inventory import DerivedKey, Endorsement, Method, Pairing, Seed, StoredRecord
+from keyctl.core.pairings import DerivedKey, Endorsement, Method, Pairing, Seed, StoredRecord
 from keyctl.core.seed_numbers import Numbers
 from keyctl.store import fields, migrations
 from keyctl.store.files import unreadable

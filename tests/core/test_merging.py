@@ -13,23 +13,17 @@ from hypothesis import strategies as st
 from keyctl.core.binding import Evidence
 from keyctl.core.inventory import (
     Declaration,
-    DerivedKey,
-    Endorsement,
     Inventory,
     KnownKey,
-    Method,
     Origin,
-    Pairing,
     RecognitionCredential,
     Recovery,
     Registration,
-    Seed,
     SeenPasskey,
     Service,
-    StoredRecord,
 )
 from keyctl.core.merging import Offered, merge
-from keyctl.core.pairings import fault
+from keyctl.core.pairings import DerivedKey, Endorsement, Method, Pairing, Seed, StoredRecord, fault
 from keyctl.core.seed_numbers import CURRENT
 from keyctl.model import KeyState, Role
 

@@ -8,7 +8,7 @@ from hashlib import sha256
 import pytest
 
 from keyctl.core import pairings
-from keyctl.core.inventory import Method, Pairing, PairingState, StoredRecord
+from keyctl.core.pairings import Method, Pairing, PairingState, StoredRecord
 
 EARLIER, LATER = "2026-01-31T08:00:00Z", "2026-02-28T08:00:00Z"
 COPY = StoredRecord(key_id="00000000000000b1", credential_id=b"c", user_id=b"u", at=EARLIER)

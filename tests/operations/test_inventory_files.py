@@ -12,7 +12,8 @@ from dataclasses import replace
 import pytest
 
 from keyctl.cli.main import main
-from keyctl.core.inventory import Declaration, KnownKey, Method, Pairing, RecognitionCredential, Recovery, Service
+from keyctl.core.inventory import Declaration, KnownKey, RecognitionCredential, Recovery, Service
+from keyctl.core.pairings import Method, Pairing
 from keyctl.errors import DeclinedError, StoreError, UsageError
 from keyctl.operations import inventory_files
 from keyctl.store import inventory as store

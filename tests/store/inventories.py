@@ -13,20 +13,15 @@ from keyctl.core import names
 from keyctl.core.binding import Evidence
 from keyctl.core.inventory import (
     Declaration,
-    DerivedKey,
-    Endorsement,
     KnownKey,
-    Method,
     Origin,
-    Pairing,
     RecognitionCredential,
     Recovery,
     Registration,
-    Seed,
     SeenPasskey,
     Service,
-    StoredRecord,
 )
+from keyctl.core.pairings import DerivedKey, Endorsement, Method, Pairing, Seed, StoredRecord
 from keyctl.core.seed_numbers import CURRENT, Numbers
 from keyctl.model import KeyState, Protection, Role
 
