@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from keyctl.cli.completions import known_names
+from keyctl.core.text import is_unicode
 
 _MAX_WAIT_S = 3600.0
 
@@ -51,7 +52,7 @@ class _Seconds(click.ParamType[float]):
 
 def unicode_text(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
     """*value*, which can only be compared, kept or sent to a key if it is Unicode: arguments are bytes of any kind."""
-    if value is not None and any("\ud800" <= character <= "\udfff" for character in value):
+    if value is not None and not is_unicode(value):
         raise click.BadParameter("The text is not valid UTF-8.")
     return value
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keyctl.core.text import visible
+from keyctl.core.text import is_unicode, visible
 from keyctl.errors import UsageError
 
 #: Characters; longer ones are mistakes.
@@ -38,7 +38,7 @@ def fault(name: str) -> str | None:
         return f"has more than {MAX_LENGTH} characters"
     if prefix := next((prefix for prefix in _RESERVED if name.startswith(prefix)), None):
         return f"begins with {prefix}"
-    if not name.isascii() and any("\ud800" <= character <= "\udfff" for character in name):
+    if not is_unicode(name):
         return "is not Unicode"
     return None
 

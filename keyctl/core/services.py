@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from keyctl.core import names
 from keyctl.core.inventory import Declaration, Recovery
+from keyctl.core.text import is_unicode
 from keyctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from keyctl.core.inventory import Inventory, KnownKey, Service
 
-MAX_NAME_CHARACTERS = 1000
+MAX_NAME_CHARACTERS = names.MAX_LENGTH
 #: In :attr:`Service.changed`, followed by a key's id: when a person said that the service does not know that key.
 OFF_PREFIX = "on:"
 
@@ -47,7 +48,7 @@ def check_name(text: str, what: str) -> str:
         reason = "is empty"
     elif len(text) > MAX_NAME_CHARACTERS:
         reason = f"has more than {MAX_NAME_CHARACTERS} characters"
-    elif any("\ud800" <= character <= "\udfff" for character in text):
+    elif not is_unicode(text):
         reason = "is not valid Unicode"
     else:
         return text

@@ -17,6 +17,11 @@ def visible(text: str) -> str:
     )
 
 
+def is_unicode(text: str) -> bool:
+    """Whether *text* is Unicode; arguments and files may hold half characters (surrogates), which nobody can encode."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def _escaped(character: str) -> str:
     code = ord(character)
     if code <= 0xFF:

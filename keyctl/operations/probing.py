@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from keyctl.core import times
 from keyctl.core.inventory import Registration
+from keyctl.core.text import is_unicode
 from keyctl.errors import PinError, TouchError
 from keyctl.model import OWN_RP_ID
 
@@ -88,7 +89,7 @@ def _is_site(rp_id: str) -> bool:
 
     What is keyctl's own is no registration.
     """
-    return rp_id not in {"", OWN_RP_ID} and not any("\ud800" <= character <= "\udfff" for character in rp_id)
+    return rp_id not in {"", OWN_RP_ID} and is_unicode(rp_id)
 
 
 def _from_files(local: Iterable[LocalCredential], now: str) -> Iterable[_Question]:

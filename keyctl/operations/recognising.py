@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from keyctl.core import times
 from keyctl.core.names import quoted
@@ -154,13 +154,7 @@ def named(key: Key, found: KnownKey, recognition: Recognition) -> Key:
     """The connected *key* with all that the inventory says of it."""
     return replace(
         key,
-        id=found.id,
-        name=found.name,
-        role=found.role,
-        owner=found.owner,
-        location=found.location,
-        note=found.note,
-        state=found.state,
+        **_noted(found),
         model=key.model or found.model,
         serial=key.serial or found.serial,
         last_seen=times.now(),
@@ -171,13 +165,7 @@ def named(key: Key, found: KnownKey, recognition: Recognition) -> Key:
 def absent(found: KnownKey, state: Path) -> Key:
     """A known key that is not connected, as ``list`` shows it."""
     return Key(
-        id=found.id,
-        name=found.name,
-        role=found.role,
-        owner=found.owner,
-        location=found.location,
-        note=found.note,
-        state=found.state,
+        **_noted(found),
         connected=False,
         selector=None,
         transport=None,
@@ -189,6 +177,11 @@ def absent(found: KnownKey, state: Path) -> Key:
         virtual=found.virtual,
         last_seen=local_state.read_memory(state, found.id).last_seen,
     )
+
+
+def _noted(found: KnownKey) -> dict[str, Any]:
+    """What people said of a key, and what became of it."""
+    return {fact: getattr(found, fact) for fact in ("id", "name", "role", "owner", "location", "note", "state")}
 
 
 def remark(key: Key, inventory: Inventory, present: Collection[str | None] = ()) -> str | None:

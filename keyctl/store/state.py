@@ -10,7 +10,7 @@ import contextlib
 import secrets
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from keyctl.core import times
 from keyctl.errors import StoreError
@@ -18,8 +18,10 @@ from keyctl.store import files
 from keyctl.store.fields import ID_PATTERN
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+_Fact = TypeVar("_Fact")
 _SCHEMA = 1
 _MEMORY_FOLDER, _PINS_FOLDER = "keys", "pins"
 _COMPUTER_FILE = "computer.json"
@@ -86,22 +88,12 @@ def read_pin(state: Path, key_id: str) -> bytes | None:
     Raises:
         StoreError: There is a file, and it says nothing that can be understood: then nothing can be trusted.
     """
-    path = _path(state, _PINS_FOLDER, key_id)
-    try:
-        value = files.read_json(path)
-    except FileNotFoundError:
-        return None
-    try:
-        public_key = bytes.fromhex(value["public_key"])
-    except (KeyError, TypeError, ValueError):
-        public_key = b""
-    if value.get("schema") != _SCHEMA or not public_key:
-        raise files.unreadable(
-            path,
-            "is damaged: it does not hold the public key that was first seen",
-            "restore it from a backup; if nobody meddled, move it away, and the key is trusted as it is now",
-        )
-    return public_key
+    return _read_fact(
+        _path(state, _PINS_FOLDER, key_id),
+        lambda value: _octets(value["public_key"]),
+        "hold the public key that was first seen",
+        "restore it from a backup; if nobody meddled, move it away, and the key is trusted as it is now",
+    )
 
 
 def write_pin(state: Path, key_id: str, public_key: bytes) -> None:
@@ -120,19 +112,12 @@ def read_name_pin(state: Path, name: str) -> str | None:
     Raises:
         StoreError: There is a file, and it says nothing that can be understood.
     """
-    path = _name_path(state, name)
-    try:
-        value = files.read_json(path)
-    except FileNotFoundError:
-        return None
-    key_id = value.get("id")
-    if value.get("schema") != _SCHEMA or not isinstance(key_id, str) or not ID_PATTERN.fullmatch(key_id):
-        raise files.unreadable(
-            path,
-            "is damaged: it does not say which key had a name first",
-            "restore it from a backup; if nobody meddled, move it away, and the name is trusted as it is now",
-        )
-    return key_id
+    return _read_fact(
+        _name_path(state, name),
+        lambda value: _id(value["id"]),
+        "say which key had a name first",
+        "restore it from a backup; if nobody meddled, move it away, and the name is trusted as it is now",
+    )
 
 
 def write_name_pin(state: Path, name: str, key_id: str) -> None:
@@ -159,22 +144,12 @@ def read_seed_pin(state: Path, pairing_id: str) -> bytes | None:
     Raises:
         StoreError: There is a file, and it says nothing that can be understood: then nothing can be trusted.
     """
-    path = _seed_path(state, pairing_id)
-    try:
-        value = files.read_json(path)
-    except FileNotFoundError:
-        return None
-    try:
-        seed_hash = bytes.fromhex(value["sha256"])
-    except (KeyError, TypeError, ValueError):
-        seed_hash = b""
-    if value.get("schema") != _SCHEMA or len(seed_hash) != _HASH_BYTES:
-        raise files.unreadable(
-            path,
-            "is damaged: it does not say which seed was first trusted",
-            "restore it from a backup; if nobody meddled, move it away, and compare the fingerprint anew",
-        )
-    return seed_hash
+    return _read_fact(
+        _seed_path(state, pairing_id),
+        lambda value: _octets(value["sha256"], _HASH_BYTES),
+        "say which seed was first trusted",
+        "restore it from a backup; if nobody meddled, move it away, and compare the fingerprint anew",
+    )
 
 
 def write_seed_pin(state: Path, pairing_id: str, seed_hash: bytes) -> None:
@@ -206,30 +181,25 @@ def computer_id(state: Path) -> str:
             as another one from then on.
     """
     path = state / _COMPUTER_FILE
-    try:
-        return _computer_id(path)
-    except FileNotFoundError:
-        files.make_private_folder(state, durable=True)
+    if (known := _read_computer_id(path)) is not None:
+        return known
+    files.make_private_folder(state, durable=True)
     with files.lock(state / ".lock", _LOCK_WAIT_S):
-        try:
-            # Another process may have been first: what one has told the inventory has to stay.
-            return _computer_id(path)
-        except FileNotFoundError:
-            drawn = secrets.token_hex(8)
-            _write(state, path, {"schema": _SCHEMA, "kind": "computer", "id": drawn}, durable=True)
+        # Another process may have been first: what one has told the inventory has to stay.
+        if (known := _read_computer_id(path)) is not None:
+            return known
+        drawn = secrets.token_hex(8)
+        _write(state, path, {"schema": _SCHEMA, "kind": "computer", "id": drawn}, durable=True)
     return drawn
 
 
-def _computer_id(path: Path) -> str:
-    value = files.read_json(path)
-    found = value.get("id")
-    if value.get("schema") != _SCHEMA or not isinstance(found, str) or not ID_PATTERN.fullmatch(found):
-        raise files.unreadable(
-            path,
-            "is damaged: it does not hold the id of this computer",
-            "restore it from a backup, or move it away, and this computer counts as another one from then on",
-        )
-    return found
+def _read_computer_id(path: Path) -> str | None:
+    return _read_fact(
+        path,
+        lambda value: _id(value["id"]),
+        "hold the id of this computer",
+        "restore it from a backup, or move it away, and this computer counts as another one from then on",
+    )
 
 
 def forget(state: Path, key_id: str) -> None:
@@ -240,6 +210,38 @@ def forget(state: Path, key_id: str) -> None:
     """
     for folder in (_MEMORY_FOLDER, _PINS_FOLDER):
         files.remove(_path(state, folder, key_id))
+
+
+def _read_fact(path: Path, decode: Callable[[dict[str, Any]], _Fact], purpose: str, cure: str) -> _Fact | None:
+    """What a file that guards something says, by *decode*; None: there is no such file.
+
+    Raises:
+        StoreError: It does not say it: it does not *purpose*.
+    """
+    try:
+        value = files.read_json(path)
+    except FileNotFoundError:
+        return None
+    try:
+        fact = decode(value)
+    except (KeyError, TypeError, ValueError):
+        fact = None
+    if fact is None or value.get("schema") != _SCHEMA:
+        raise files.unreadable(path, f"is damaged: it does not {purpose}", cure)
+    return fact
+
+
+def _octets(text: str, length: int | None = None) -> bytes:
+    octets = bytes.fromhex(text)
+    if not octets or length not in {None, len(octets)}:
+        raise ValueError("too few or too many")
+    return octets
+
+
+def _id(text: str) -> str:
+    if not ID_PATTERN.fullmatch(text):
+        raise ValueError("no id")
+    return text
 
 
 def _path(state: Path, folder: str, record_id: str, prefix: str = "") -> Path:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -177,10 +175,12 @@ def import_file(context: click.Context, *, file: str, dry_run: bool) -> Outcome:
     The first line of a CSV file names its columns: name, and in any order rp_id, account, keys, recovery; keys and
     recovery are lists with semicolons in between. What is noted already stays, so a file can be imported again.
     """
+    from keyctl.cli import input_files
+    from keyctl.core.service_files import MAX_FILE_BYTES
     from keyctl.operations import service_import
 
     circumstances = _circumstances(context)
-    content, source = _content(file)
+    content, source = input_files.content(file, MAX_FILE_BYTES)
     result = service_import.import_content(circumstances, content, source, dry_run=dry_run)
     notes = [_counts(result)]
     if result.ignored_columns:
@@ -200,30 +200,6 @@ def _circumstances(context: click.Context, *, yes: bool | None = None) -> Circum
 
 def _recovery(methods: tuple[str, ...]) -> tuple[Recovery, ...]:
     return tuple(Recovery(method) for method in methods)
-
-
-def _content(file: str) -> tuple[bytes, str]:
-    """What is in *file*, up to one byte more than is imported, and what messages call it.
-
-    Raises:
-        UsageError: It cannot be read.
-    """
-    from keyctl.core.service_files import MAX_FILE_BYTES, unusable
-
-    source = "stdin" if file == "-" else file
-    try:
-        if file != "-":
-            with Path(file).open("rb") as stream:
-                return stream.read(MAX_FILE_BYTES + 1), source
-        if sys.stdin is None:
-            raise unusable(source, "is closed", "give the name of a file")
-        return sys.stdin.buffer.read(MAX_FILE_BYTES + 1), source
-    except (OSError, ValueError) as error:
-        # A ValueError is a name with a NUL in it, which no shell can pass on.
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
-        raise unusable(source, f"cannot be read: {reason}", "give the name of a file, or - for stdin").with_details(
-            file=source
-        ) from error
 
 
 def _outcome(result: ServiceChange, *, dry_run: bool) -> Outcome:
