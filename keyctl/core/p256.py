@@ -96,6 +96,26 @@ def public_key(point: bytes) -> EllipticCurvePublicKey:
     return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
 
 
+def verifies(point: bytes, digest: bytes, signature: bytes) -> bool:
+    """Whether *signature* is one by the private key of *point*; False for whatever is wrong with any of them.
+
+    Args:
+        point: The public key, uncompressed.
+        digest: SHA-256 of what was signed, 32 bytes.
+        signature: ECDSA in DER.
+    """
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    try:
+        public_key(point).verify(signature, digest, ec.ECDSA(Prehashed(SHA256())))
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
 def _check_scalar(k: int) -> None:
     if not 0 < k < N:
         raise ValueError("the number is not from 1 to the order of the curve less 1")

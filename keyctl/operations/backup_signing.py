@@ -1,0 +1,182 @@
+"""Signing as derived keys with the backup key: one PIN for as long as it stays open, one touch for each signature."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+from keyctl.core import contexts, p256, seed_cose
+from keyctl.core.pairings import Method
+from keyctl.errors import NotFoundError, UnreachableError, UnsupportedError
+from keyctl.model import Recognition
+from keyctl.operations import opening, pair_choice, seed_trust, unlocking
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from keyctl.core.inventory import Inventory
+    from keyctl.core.pairings import DerivedKey, Pairing, Seed
+    from keyctl.device.session import Session
+    from keyctl.model import Key
+    from keyctl.operations.asking import Circumstances
+
+_HASH_BYTES = 32
+
+
+class Signer(Protocol):
+    """The backup key of a pairing, proved and unlocked."""
+
+    @property
+    def key(self) -> Key:
+        """The backup key."""
+
+    def sign(self, derived: DerivedKey, digest: bytes) -> bytes:
+        """Sign as a derived key of the pairing, with a touch.
+
+        Args:
+            derived: Which one; it was made from the pairing's seed.
+            digest: The SHA-256 of what is signed, 32 bytes.
+
+        Returns:
+            ECDSA in DER, verified under the derived public key.
+
+        Raises:
+            NotFoundError: The key does not hold the seed.
+            PinError: The PIN is wrong or blocked.
+            TouchError: Nobody touched it in time.
+            UnreachableError: It is gone or silent, or signed something else (``key_nonsense``).
+        """
+
+    def sign_in_context(self, public_key: bytes, key_handle: bytes, ctx: bytes, digest: bytes) -> bytes:
+        """As :meth:`sign`, for a derived key with a context of its own, a drill's for instance."""
+
+
+@contextlib.contextmanager
+def signing(circumstances: Circumstances, inventory: Inventory, pairing: Pairing) -> Iterator[Signer]:
+    """The backup key of *pairing*, open; its PIN is asked for once.
+
+    Raises:
+        NotFoundError: The backup key is not known here (``name_not_found``).
+        KeyChoiceError: It is not connected.
+        UnsupportedError: The pairing has no seed, or the key cannot sign with one any more.
+        StoreError: The seed is not the one trusted here.
+        PinError: No PIN, or none that may be tried now.
+    """
+    seed_trust.require(circumstances, inventory, pairing)
+    assert pairing.seed is not None
+    name = pair_choice.name_of(inventory, pairing.backup_id)
+    if name is None:
+        raise NotFoundError(
+            "name_not_found",
+            "the backup key of the pairing is not known here",
+            "plug it in and run `keyctl pair restore`",
+        )
+    with opened_by_name(circumstances, name) as session:
+        if pairing.method is Method.SOFTWARE:
+            from keyctl.operations import software_seeds
+
+            software_seeds.require(session)
+            pin = software_seeds.ask_pin(session, circumstances)
+            key = session.key
+        else:
+            session.seeds.require()
+            unlocking.require_current_pin_usable(session)
+            unlocking.unlock(session, circumstances)
+            yield _OwnSeed(session, pairing.seed)
+            return
+    # Its own process opens the key for each signature, so it must not be open here.
+    yield _SoftwareSeed(key, pin, circumstances, pairing.seed)
+
+
+@contextlib.contextmanager
+def opened_by_name(circumstances: Circumstances, name: str) -> Iterator[Session]:
+    """The key that proves to be *name*; a person at a terminal is asked to plug it in where it is not there.
+
+    Raises:
+        KeyChoiceError: It is not connected.
+        UnsupportedError: It only knows U2F, or asks for its PIN before it says which key it is.
+    """
+    plug_s = max(circumstances.waits.plug_s, circumstances.turn_s)
+    wanted = replace(circumstances, wanted=name, waits=replace(circumstances.waits, plug_s=plug_s))
+    with opening.opened(wanted) as session:
+        if session.key.recognition is Recognition.CLAIMED:
+            raise UnsupportedError(
+                "unsupported",
+                f"{name} only knows U2F, so it holds no seed",
+                "`keyctl info` shows what it can do",
+                key=name,
+            )
+        yield session
+
+
+@dataclass(frozen=True)
+class _OwnSeed:
+    """A key that has the seed itself."""
+
+    session: Session
+    seed: Seed
+
+    @property
+    def key(self) -> Key:
+        return self.session.key
+
+    def sign(self, derived: DerivedKey, digest: bytes) -> bytes:
+        ctx = contexts.parse(derived.target).ctx
+        return self.sign_in_context(derived.public_key, derived.key_handle, ctx, digest)
+
+    def sign_in_context(self, public_key: bytes, key_handle: bytes, ctx: bytes, digest: bytes) -> bytes:
+        assert self.seed.key_handle is not None
+        signed = self.session.seeds.sign(
+            self.seed.credential_id,
+            self.seed.key_handle,
+            seed_cose.encode_sign_arguments(key_handle, ctx),
+            digest,
+            os.urandom(_HASH_BYTES),
+        )
+        return _verified(self.key, public_key, digest, signed.signature)
+
+
+@dataclass(frozen=True)
+class _SoftwareSeed:
+    """A key whose secrets a process of its own turns into the seed, for each signature."""
+
+    key: Key
+    pin: str
+    circumstances: Circumstances
+    seed: Seed
+
+    def __repr__(self) -> str:
+        """Without the PIN."""
+        return f"_SoftwareSeed({self.key.label})"
+
+    def sign(self, derived: DerivedKey, digest: bytes) -> bytes:
+        ctx = contexts.parse(derived.target).ctx
+        return self.sign_in_context(derived.public_key, derived.key_handle, ctx, digest)
+
+    def sign_in_context(self, public_key: bytes, key_handle: bytes, ctx: bytes, digest: bytes) -> bytes:
+        from keyctl.operations import software_seeds
+
+        signature = software_seeds.sign(
+            self.key,
+            self.pin,
+            self.circumstances,
+            credential_id=self.seed.credential_id,
+            public_seed=self.seed.public_seed,
+            key_handle=key_handle,
+            ctx=ctx,
+            digest=digest,
+        )
+        return _verified(self.key, public_key, digest, signature)
+
+
+def _verified(key: Key, public_key: bytes, digest: bytes, signature: bytes) -> bytes:
+    if not p256.verifies(public_key, digest, signature):
+        raise UnreachableError(
+            "key_nonsense",
+            f"{key.label} answered with a signature that is not that of the derived key",
+            "run `keyctl pair verify` to find out whether it still holds its seed",
+            key=key.label,
+        )
+    return signature

@@ -1,0 +1,102 @@
+"""Whether the inventory's seed of a pairing is the one that this computer trusts.
+
+Whoever can write to a synced inventory could put a seed of their own there, and every key derived from then on would be
+theirs. So the seed that was trusted first is pinned in this computer's own state, and a difference stops everything
+until a person has compared the fingerprint.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from keyctl.core import arkg, binding, derivations, fingerprints, seed_cose
+from keyctl.errors import StoreError, UnsupportedError
+from keyctl.operations import pair_choice
+from keyctl.store import state as local_state
+
+if TYPE_CHECKING:
+    from keyctl.core.arkg import SeedPublicKey
+    from keyctl.core.inventory import Inventory
+    from keyctl.core.pairings import Pairing
+    from keyctl.operations.asking import Circumstances
+
+
+def require(circumstances: Circumstances, inventory: Inventory, pairing: Pairing) -> SeedPublicKey:
+    """The seed of a pairing with one, after making sure that it is the one trusted here.
+
+    At first sight on this computer its evidence is checked again, where it has any, and it is pinned; the person is
+    told the fingerprint to compare.
+
+    Raises:
+        UnsupportedError: The pairing has no seed that this computer derives from.
+        StoreError: It is another seed than the one trusted here and nobody confirms it, or it makes no sense
+            (``pairing_changed``); or it was written by a newer keyctl.
+        DeclinedError: The person does not confirm it.
+    """
+    name = pair_choice.label(inventory, pairing)
+    if pairing.seed is None:
+        raise UnsupportedError(
+            "unsupported",
+            f"the pairing {name} has no seed: its method is {pairing.method}",
+            "`keyctl pair list` shows which pairings have one",
+        )
+    seed = derivations.public_seed(pairing.seed)
+    # As it is encoded here, so that two encodings of one seed are no difference.
+    seed_hash = sha256(seed_cose.encode_seed(seed)).digest()
+    pin = local_state.read_seed_pin(circumstances.state, pairing.id)
+    if pin == seed_hash:
+        return seed
+    fingerprint = fingerprints.of_seed(seed)
+    if pin is None:
+        check_evidence(pairing, name)
+        circumstances.asker.tell(
+            f"the seed of {name} is new to this computer: compare its fingerprint {fingerprint} with the one shown "
+            "when the keys were paired"
+        )
+        with contextlib.suppress(StoreError):
+            # A state folder on a read-only disk must not keep the backup key from signing.
+            local_state.write_seed_pin(circumstances.state, pairing.id, seed_hash)
+        return seed
+    _confirm_changed(circumstances, name, fingerprint)
+    local_state.write_seed_pin(circumstances.state, pairing.id, seed_hash)
+    return seed
+
+
+def check_evidence(pairing: Pairing, name: str) -> None:
+    """Check the proof that the backup key holds the seed, where the pairing keeps any.
+
+    Raises:
+        StoreError: It does not hold, or is for another seed (``pairing_changed``).
+    """
+    assert pairing.seed is not None
+    if pairing.seed.evidence is None:
+        return
+    try:
+        offer = binding.verify(pairing.seed.evidence)
+        same = offer.seed == seed_cose.read_seed(pairing.seed.public_seed)
+    except arkg.ArkgError as error:
+        raise _changed(name, f"its evidence does not hold: {error}") from error
+    if not same or offer.credential_id != pairing.seed.credential_id:
+        raise _changed(name, "its evidence is for another seed")
+
+
+def _confirm_changed(circumstances: Circumstances, name: str, fingerprint: str) -> None:
+    if not circumstances.asker.attended:
+        raise _changed(name, f"its fingerprint is {fingerprint} now, which is not the one trusted on this computer")
+    circumstances.asker.confirm_by_typing(
+        f"The seed of {name} is not the one that this computer trusts. Its fingerprint is {fingerprint} now.\n"
+        "That is right only if you paired the two keys again, on another computer that shares the inventory.\n"
+        "If you did not, somebody changed the inventory so that keys are derived from a seed of their own.",
+        fingerprint,
+    )
+
+
+def _changed(name: str, why: str) -> StoreError:
+    return StoreError(
+        "pairing_changed",
+        f"the inventory's seed of {name} cannot be trusted: {why}",
+        "if you paired the keys again elsewhere, run the command at a terminal and confirm it; if not, somebody changed"
+        " the inventory: restore it from a backup, or run `keyctl pair restore`",
+    )
