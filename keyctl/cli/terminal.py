@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from keyctl.operations.asking import PinRequest
 
 _NEW_PIN_ROUNDS = 3
+#: Who reads it off another screen mistypes easily, and may have spent a touch before.
+_FINGERPRINT_ROUNDS = 3
 
 
 def present() -> bool:
@@ -183,6 +185,33 @@ class Person:
                 f"give --confirm {quoted(text)} if that is what you mean",
             )
 
+    def fingerprint(self, question: str, fingerprint: str, chosen: tuple[int, ...]) -> None:
+        """Have those groups typed as the other screen shows them; ``--confirm`` takes these, or all four."""
+        from keyctl.core import fingerprints
+
+        if self._confirm is not None:
+            # In a script nobody knows beforehand which groups it will be.
+            whole = tuple(range(fingerprints.GROUPS))
+            if not any(fingerprints.matches(fingerprint, asked, self._confirm) for asked in (chosen, whole)):
+                raise _other_fingerprint("--confirm is not")
+            return
+        if not self._terminal:
+            raise UsageError(
+                "confirm_required",
+                f"this wants a fingerprint to be compared, and {self._nobody_to_ask}",
+                "give --confirm FINGERPRINT with all of it as the other computer shows it",
+            )
+        wanted = _groups_in_words(chosen)
+        for attempt in range(_FINGERPRINT_ROUNDS):
+            prompt = f"Type {wanted} of it: "
+            typed = _asked(f"{question}\n{prompt}" if attempt == 0 else prompt).strip()
+            if fingerprints.matches(fingerprint, chosen, typed):
+                return
+            if not typed:
+                raise _declined()
+            say(f"that is not {wanted}")
+        raise _other_fingerprint("what was typed is not")
+
     def tell(self, text: str) -> None:
         """Say something at once."""
         say(text)
@@ -256,3 +285,17 @@ def _typed(prompt: str) -> str:
 
 def _declined() -> DeclinedError:
     return DeclinedError("declined", "nothing was changed", None)
+
+
+def _groups_in_words(chosen: tuple[int, ...]) -> str:
+    """Which groups of a fingerprint, counted from 1."""
+    *others, last = (str(number + 1) for number in chosen)
+    return f"groups {', '.join(others)} and {last}" if others else f"group {last}"
+
+
+def _other_fingerprint(what: str) -> DeclinedError:
+    return DeclinedError(
+        "declined",
+        f"{what} the fingerprint of this seed; nothing was changed",
+        "if it is what the other computer shows, this is another seed, and somebody may have put it there",
+    )

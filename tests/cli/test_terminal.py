@@ -11,6 +11,9 @@ import time
 
 import pytest
 
+from keyctl.cli.terminal import Person
+from keyctl.errors import DeclinedError, UsageError
+
 from .terminal import CTRL_C, CTRL_D
 
 PROMPT = "PIN for virtual:blue (8 tries left): "
@@ -413,3 +416,30 @@ def test_name_with_a_line_feed_says_nothing_of_its_own(run, virtual):
     told = run("info").err
     assert "the signature counter of a\\x0akeyctl: error: b went back" in told
     assert not any(line.startswith("keyctl: error") for line in told.splitlines())
+
+
+#: Of the seed in the draft's vectors.
+FINGERPRINT = "HLU2K-BEAEC-LJXQS-L7BJH"
+
+
+@pytest.mark.parametrize("given", [FINGERPRINT, "hlu2k beaec ljxqs l7bjh", "BEAEC L7BJH", "8eaec-l7bjh"])
+def test_fingerprint_is_given_as_an_option_in_whole_or_as_it_would_be_asked_for(given):
+    person = Person(present=False, terminal=False, confirm=given)
+    assert person.fingerprint("Compare.", FINGERPRINT, (1, 3)) is None
+
+
+@pytest.mark.parametrize("given", ["", "BEAEC", "L7BJH BEAEC", "HLU2K BEAEC", "HLU2K-BEAEC-LJXQS-L7BJI", "green"])
+def test_other_fingerprint_is_refused_without_showing_the_right_one(given):
+    person = Person(present=False, terminal=False, confirm=given)
+    with pytest.raises(DeclinedError) as caught:
+        person.fingerprint("Compare.", FINGERPRINT, (1, 3))
+    told = f"{caught.value.message} {caught.value.hint}"
+    assert not any(group in told for group in FINGERPRINT.split("-"))
+
+
+def test_fingerprint_is_asked_for_by_nobody_where_there_is_no_terminal():
+    with pytest.raises(UsageError) as caught:
+        Person(present=False, terminal=False).fingerprint("Compare.", FINGERPRINT, (0, 2))
+    assert caught.value.code == "confirm_required"
+    assert "--confirm FINGERPRINT" in (caught.value.hint or "")
+    assert FINGERPRINT not in (caught.value.hint or "")

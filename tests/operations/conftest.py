@@ -14,7 +14,7 @@ from fido2.ctap1 import Ctap1
 from fido2.ctap2 import ClientPin, Config, Ctap2
 from fido2.hid import CAPABILITY
 
-from keyctl.core import public_keys
+from keyctl.core import fingerprints, public_keys
 from keyctl.core.inventory import Service
 from keyctl.core.names import composed
 from keyctl.device import registration
@@ -50,6 +50,10 @@ class Person:
     requests: list[PinRequest] = field(default_factory=list)
     #: As many as a scan announced; None: it never did.
     keys_wanting_pins: int | None = None
+    #: The fingerprint that this person reads elsewhere; None: whether it is the same is what *agrees* says.
+    reads: str | None = None
+    #: Which groups of a fingerprint were asked for, counted from 0.
+    groups: list[tuple[int, ...]] = field(default_factory=list)
     #: Called with whatever is told, like somebody who does what the program says.
     acts: Callable[[str], None] = lambda _text: None
 
@@ -74,6 +78,14 @@ class Person:
 
     def confirm_by_typing(self, warning: str, text: str) -> None:
         self.confirm(f"{warning} {text}")
+
+    def fingerprint(self, question: str, fingerprint: str, chosen: tuple[int, ...]) -> None:
+        self.groups.append(chosen)
+        self.asked.append(question)
+        assert not any(group in question for group in fingerprints.groups(fingerprint))
+        read = None if self.reads is None else " ".join(fingerprints.groups(self.reads)[number] for number in chosen)
+        if not (self.agrees if read is None else fingerprints.matches(fingerprint, chosen, read)):
+            raise DeclinedError("declined", "nothing was changed")
 
     def tell(self, text: str) -> None:
         self.told.append(text)
