@@ -135,10 +135,25 @@ class Assertions:
                 left.remove(found.credential_id)
                 yield found
 
-    def touched(self, rp_id: str, credential_id: bytes) -> Assertion:
-        """An assertion with a touch."""
-        client_data_hash = os.urandom(HASH_BYTES)
-        parameters = {1: rp_id, 2: client_data_hash, 3: [descriptor(credential_id)]}
+    def touched(
+        self, rp_id: str, credential_id: bytes, client_data_hash: bytes | None = None, *, verified: bool = False
+    ) -> Assertion:
+        """An assertion with a touch.
+
+        Args:
+            rp_id: Of the credential.
+            credential_id: Of the credential.
+            client_data_hash: What is signed, 32 bytes; None: random ones.
+            verified: Whether to use the remembered PIN.
+
+        Raises:
+            PinError: The PIN is wrong, blocked or missing.
+        """
+        client_data_hash = os.urandom(HASH_BYTES) if client_data_hash is None else client_data_hash
+        parameters: dict[int, Any] = {1: rp_id, 2: client_data_hash, 3: [descriptor(credential_id)]}
+        if verified:
+            token = self._pin.unlocked(lambda pins, pin: pins.token_for_asserting(pin, rp_id))
+            parameters |= {6: token.authenticate(client_data_hash), 7: token.protocol.VERSION}
         answer = self._exchange.send(Ctap.GET_ASSERTION, parameters)
         found = assertion_from_ctap(answer, rp_id, client_data_hash, [credential_id], self._exchange.label)
         if not found.user_present:

@@ -323,17 +323,25 @@ class Session:
         with errors.reported(self._label):
             return self._u2f.claimed(rp_id, credential_ids)
 
-    def touched(self, rp_id: str, credential_id: bytes) -> Assertion:
+    def touched(
+        self, rp_id: str, credential_id: bytes, client_data_hash: bytes | None = None, *, verified: bool = False
+    ) -> Assertion:
         """A signature by one credential, with a touch.
+
+        Args:
+            rp_id: Of the credential.
+            credential_id: Of the credential.
+            client_data_hash: What is signed, 32 bytes; None: random ones.
+            verified: Whether to use the remembered PIN, for keys that always want it; those with U2F only have none.
 
         Raises:
             NotFoundError: The credential does not answer.
-            PinError: The key wants its PIN (``pin_required``).
+            PinError: The key wants its PIN (``pin_required``), or it is wrong, blocked or missing.
         """
         with errors.reported(self._label):
             if self.is_u2f:
-                return self._u2f.touched(rp_id, credential_id)
-            return self._assertions.touched(rp_id, credential_id)
+                return self._u2f.touched(rp_id, credential_id, client_data_hash)
+            return self._assertions.touched(rp_id, credential_id, client_data_hash, verified=verified)
 
     @property
     def enrolment_wants_pin(self) -> bool:

@@ -92,8 +92,13 @@ class U2fCommands:
         usable = (handle for handle in handles if 0 < len(handle) <= _MAX_HANDLE_BYTES)
         return next((handle for handle in usable if self._check(rp_id, handle) == UNTOUCHED), None)
 
-    def touched(self, rp_id: str, handle: bytes) -> Assertion:
+    def touched(self, rp_id: str, handle: bytes, challenge: bytes | None = None) -> Assertion:
         """A signature with a touch; what it is over has the form of authenticator data (CTAP 2.2, section 10).
+
+        Args:
+            rp_id: Of the registration.
+            handle: Of the registration.
+            challenge: What is signed beside it, 32 bytes; None: random ones.
 
         Raises:
             CtapError: NO_CREDENTIALS: the handle is not of this key.
@@ -101,7 +106,8 @@ class U2fCommands:
         """
         if not 0 < len(handle) <= _MAX_HANDLE_BYTES:
             raise CtapError(CtapError.ERR.NO_CREDENTIALS)
-        application, challenge = sha256(rp_id.encode()).digest(), os.urandom(HASH_BYTES)
+        application = sha256(rp_id.encode()).digest()
+        challenge = os.urandom(HASH_BYTES) if challenge is None else challenge
         data = challenge + application + bytes([len(handle)]) + handle
         answer = self._with_touch(message(U2fStep.AUTHENTICATE, _ENFORCE_TOUCH, data))
         if status(answer) == _UNKNOWN_HANDLE:

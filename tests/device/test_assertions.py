@@ -220,6 +220,20 @@ def test_enrolling_waits_for_the_touch_and_asks_for_it_once(make_bench: Callable
     assert len(bench.touches) == 2
 
 
+@pytest.mark.parametrize("locked", [False, True])
+def test_with_a_touch_it_signs_what_it_is_given(bench: Bench, locked: bool) -> None:
+    if locked:
+        always_uv(bench)
+    with bench.open(pin=PIN) as opened:
+        made = opened.enrol(())
+        if locked:
+            error = failing(opened.touched, OWN_RP_ID, made.credential_id, bytes(range(32)))
+            assert (error.code, error.details.ctap_status) == ("pin_required", 0x36)
+        found = opened.touched(OWN_RP_ID, made.credential_id, bytes(range(32)), verified=locked)
+    assert (found.client_data_hash, found.user_verified) == (bytes(range(32)), locked)
+    assert public_keys.verifies(made.public_key, found.auth_data + bytes(range(32)), found.signature)
+
+
 @pytest.mark.parametrize(("touch", "code"), [("never", "no_touch"), ("refused", "touch_refused")])
 def test_without_a_touch_nothing_is_made_or_signed(make_bench: Callable[..., Bench], touch: str, code: str) -> None:
     bench = make_bench()

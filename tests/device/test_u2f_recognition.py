@@ -72,6 +72,14 @@ def test_with_a_touch_it_proves_who_it_is(old: Bench) -> None:
     assert found.auth_data[:32] == sha256(OWN_RP_ID.encode()).digest()
 
 
+def test_what_it_is_given_is_what_it_signs(old: Bench) -> None:
+    with old.open() as opened:
+        made = opened.enrol(())
+        found = opened.touched(OWN_RP_ID, made.credential_id, bytes(range(32)))
+    assert found.client_data_hash == bytes(range(32))
+    assert public_keys.verifies(made.public_key, found.auth_data + bytes(range(32)), found.signature)
+
+
 def test_a_long_handle_works_as_well(old: Bench) -> None:
     old.set("quirk=long-ids")
     with old.open() as opened:
