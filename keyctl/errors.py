@@ -93,6 +93,7 @@ CODES: Mapping[str, tuple[Exit, str]] = {
     "key_error": (Exit.UNREACHABLE, "the key reported an error"),
     "token_refused": (Exit.UNREACHABLE, "the key did not accept its own PIN token"),
     "record_changed": (Exit.UNREACHABLE, "the pairing's record on a key is not the one that was stored there"),
+    "seed_process_failed": (Exit.UNREACHABLE, "the process that holds a software seed ended without an answer"),
     "wrong_key": (Exit.UNREACHABLE, "another key came back than the one that was removed"),
     "no_card": (Exit.UNREACHABLE, "the reader has no security key on it"),
     "pcsc_stopped": (Exit.UNREACHABLE, "the smart card service is not running"),
@@ -175,6 +176,10 @@ class KeyctlError(Exception):
         """Add facts for scripts (fields of :class:`Details`); returns itself."""
         self.details = replace(self.details, **facts)  # type: ignore[arg-type]  # checked by the dataclass
         return self
+
+    def continued(self, more: str, hint: str | None = None) -> Self:
+        """The same failure, whose message goes on with *more*; *hint* takes the place of its own where it is given."""
+        return type(self)(self.code, f"{self.message}; {more}", hint or self.hint, key=self.key, details=self.details)
 
 
 class UsageError(KeyctlError):

@@ -54,6 +54,24 @@ def add(one: bytes, other: bytes) -> bytes:
     return bytes([_UNCOMPRESSED]) + x.to_bytes(COORDINATE_BYTES, "big") + y.to_bytes(COORDINATE_BYTES, "big")
 
 
+def uncompressed(point: bytes) -> bytes:
+    """A compressed point (SEC 1, section 2.3.4), 33 bytes, with both coordinates.
+
+    Raises:
+        ValueError: It has another form, or is not on the curve.
+    """
+    if len(point) != 1 + COORDINATE_BYTES or point[0] not in {2, 3}:
+        raise ValueError("no compressed point")
+    x = int.from_bytes(point[1:], "big")
+    # As P = 3 mod 4, this is a square root where there is one.
+    y = pow(x * x * x + _A * x + _B, (_P + 1) // 4, _P)
+    y = y if y & 1 == point[0] & 1 else _P - y
+    found = bytes([_UNCOMPRESSED]) + point[1:] + y.to_bytes(COORDINATE_BYTES, "big")
+    if not on_curve(found):
+        raise ValueError("the point is not on the curve")
+    return found
+
+
 def base_multiple(k: int) -> bytes:
     """The public key of the private key *k*.
 

@@ -208,10 +208,6 @@ class BlobCommands:
         try:
             yield
         except CtapError as error:
-            raise _with(errors.error_from_ctap(error, self._label), refused) from error
+            raise errors.error_from_ctap(error, self._label).continued(refused) from error
         except KeyctlError as error:
-            raise _with(error, fate) from error
-
-
-def _with(error: KeyctlError, fate: str) -> KeyctlError:
-    return type(error)(error.code, f"{error.message}; {fate}", error.hint, key=error.key, details=error.details)
+            raise error.continued(fate) from error

@@ -1,0 +1,254 @@
+"""The copies of a pairing's record on the keys themselves: stored, compared, found and removed.
+
+On the backup key the seed's own credential carries it, on the primary key one that is made for it. Either way it is a
+large blob, in the array that all sites share; a primary key without large blobs carries the two points of the seed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from keyctl.core import key_record, times
+from keyctl.core.pairings import Pairing, StoredRecord
+from keyctl.errors import NotFoundError, StoreError, UnreachableError, UnsupportedError
+from keyctl.operations import pair_choice, pair_leftovers
+from keyctl.store import blob_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from keyctl.core.inventory import Inventory
+    from keyctl.core.key_record import KeyRecord
+    from keyctl.core.pairings import Seed
+    from keyctl.device.own_credentials import Listed
+    from keyctl.device.session import Session
+    from keyctl.operations.asking import Circumstances
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copy:
+    """A record on a key."""
+
+    stored: StoredRecord
+    #: 32 bytes; None: the key has no large blobs, and carries the seed alone.
+    blob_key: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundCopy:
+    """A credential of keyctl's own on a key, and the record that belongs to it."""
+
+    listed: Listed
+    record: KeyRecord
+
+
+def record_of(inventory: Inventory, pairing: Pairing) -> KeyRecord:
+    """The record of a pairing that has a seed, as keys carry it."""
+    assert pairing.seed is not None
+    return key_record.KeyRecord(
+        pairing_id=pairing.id,
+        method=pairing.method,
+        primary_id=pairing.primary_id,
+        backup_id=pairing.backup_id,
+        primary_name=pair_choice.name_of(inventory, pairing.primary_id) or pairing.primary_id,
+        backup_name=pair_choice.name_of(inventory, pairing.backup_id) or pairing.backup_id,
+        created_at=pairing.created_at,
+        seed=replace(pairing.seed, evidence=None),
+    )
+
+
+def require_room(session: Session) -> None:
+    """Refuse before any touch where a key cannot take a record: its array is full, or must not be written over.
+
+    Raises:
+        UnsupportedError: There is no room in the array, or for one more credential (``key_full``).
+        UnreachableError: The array is damaged (``key_nonsense``), or the key is gone or silent.
+    """
+    if session.info.remaining_passkeys == 0:
+        label = session.key.label
+        raise UnsupportedError(
+            "key_full",
+            f"{label} has no room for one more passkey, as which it keeps the pairing",
+            "delete one that you do not need, or give --no-store-on-key",
+            key=label,
+        )
+    if session.blobs.supported:
+        session.blobs.require_room(key_record.TYPICAL_BYTES)
+
+
+def store_on_primary(session: Session, record: KeyRecord, before: Collection[bytes]) -> Copy:
+    """Make a credential on the unlocked primary key that keeps *record*, with one touch.
+
+    Args:
+        session: The primary key, with its PIN.
+        record: The record.
+        before: Keyctl's own credentials on it, which have to be there afterwards too.
+
+    Raises:
+        KeyctlError: It failed; what was made was deleted again, or the message says that it was not.
+    """
+    from keyctl.device import own_ceremonies
+
+    content = key_record.encode(record)
+    own = session.own_credentials
+    exclude = tuple(before)
+    with pair_leftovers.undone(session, before):
+        if not session.blobs.supported:
+            carrier = key_record.carrier(record.seed.public_seed)
+            user = own_ceremonies.User(id=carrier.user_id, name=carrier.user_name)
+            made = own.make(exclude, record_hash=key_record.digest(content), user=user)
+        else:
+            made = own.make(exclude, record_hash=key_record.digest(content))
+            if made.large_blob_key is None:
+                label = session.key.label
+                raise UnsupportedError(
+                    "unsupported",
+                    f"{label} has large blobs, but gave no key to one",
+                    "pair with --no-store-on-key",
+                    key=label,
+                )
+            session.blobs.write(made.large_blob_key, content)
+        require_untouched(session, before)
+    stored = StoredRecord(
+        key_id=session.key.id or "", credential_id=made.credential_id, user_id=made.user_id, at=times.now()
+    )
+    return Copy(stored=stored, blob_key=made.large_blob_key if session.blobs.supported else None)
+
+
+def store_on_backup(session: Session, record: KeyRecord, blob_key: bytes) -> Copy:
+    """Write *record* beside the seed on the unlocked backup key; no touch.
+
+    Raises:
+        KeyctlError: It failed; the message says what is on the key.
+    """
+    session.blobs.write(blob_key, key_record.encode(record))
+    stored = StoredRecord(
+        key_id=session.key.id or "",
+        credential_id=record.seed.credential_id,
+        user_id=record.seed.user_id,
+        at=times.now(),
+    )
+    return Copy(stored=stored, blob_key=blob_key)
+
+
+def require_untouched(session: Session, before: Collection[bytes]) -> None:
+    """Make sure that keyctl's own credentials of before are still there: a key may put one in another's place.
+
+    Raises:
+        UnreachableError: One is gone (``key_nonsense``).
+    """
+    gone = set(before) - set(pair_leftovers.own_on(session))
+    if gone and session.info.listing:
+        label = session.key.label
+        raise UnreachableError(
+            "key_nonsense",
+            f"{label} has lost {len(gone)} of the pairings that it kept before",
+            "run `keyctl pair verify` for each pairing of it, and do not rely on this key",
+            key=label,
+        )
+
+
+def matches(session: Session, circumstances: Circumstances, pairing: Pairing) -> bool | None:
+    """Whether the copy on a proved key is that of the inventory; needs neither PIN nor touch.
+
+    Returns:
+        None: it cannot be compared here, as this computer did not store it or the key carries none.
+    """
+    if pairing.seed is None or session.key.id is None or not session.blobs.supported:
+        return None
+    if all(record.key_id != session.key.id for record in pairing.stored_on):
+        return None
+    blob_key = blob_keys.read(circumstances.state, pairing.id, session.key.id)
+    if blob_key is None:
+        return None
+    content = session.blobs.find(blob_key)
+    if content is None:
+        return False
+    try:
+        record = key_record.decode(content)
+    except ValueError:
+        return False
+    return record.pairing_id == pairing.id and same_seed(record.seed, pairing.seed)
+
+
+def same_seed(one: Seed, other: Seed) -> bool:
+    """Whether two records are of one seed, whatever proves it."""
+    return replace(one, evidence=None, attestation="") == replace(other, evidence=None, attestation="")
+
+
+def find_all(session: Session) -> tuple[FoundCopy, ...]:
+    """The records on an unlocked key; what else keyctl has there, and what cannot be read, is left out.
+
+    Raises:
+        UnsupportedError: It cannot list its passkeys.
+        StoreError: A record was written by a newer keyctl (``store_newer``).
+        UnreachableError: A record is damaged (``record_changed``), or the key is gone or silent.
+    """
+    found = []
+    for listed in session.own_credentials.list():
+        blob_key = listed.large_blob_key
+        if blob_key is None and session.blobs.supported and listed.passkey.large_blob is not False:
+            # Some keys leave it out of the list, and tell it with a touch.
+            blob_key = session.own_credentials.read(listed.passkey.credential_id).large_blob_key
+        content = session.blobs.find(blob_key) if blob_key is not None and session.blobs.supported else None
+        if content is not None:
+            record = _decoded(content, session.key.label)
+            found.append(FoundCopy(listed=replace(listed, large_blob_key=blob_key), record=record))
+    return tuple(found)
+
+
+def carries_seed_alone(session: Session) -> bool:
+    """Whether an unlocked key carries the seed of a pairing and no record."""
+    return any(
+        key_record.carried_seed(listed.passkey.user_id, listed.passkey.user_name) is not None
+        for listed in session.own_credentials.list()
+    )
+
+
+def _decoded(content: bytes, label: str) -> KeyRecord:
+    try:
+        return key_record.decode(content)
+    except key_record.NewerRecordError as error:
+        raise StoreError(
+            "store_newer",
+            f"the pairing on {label} was stored by a newer keyctl",
+            "use that version here too; nothing was changed",
+            key=label,
+        ) from error
+    except ValueError as error:
+        raise UnreachableError(
+            "record_changed",
+            f"the pairing on {label} cannot be understood: somebody changed it, or it is damaged",
+            "restore the inventory from a backup, or use the other key of the pairing",
+            key=label,
+        ) from error
+
+
+def remove(session: Session, circumstances: Circumstances, pairing_id: str, credential_id: bytes) -> bool:
+    """Delete the copy of a pairing from an unlocked key: first its blob, then its credential.
+
+    Returns:
+        Whether there was one.
+
+    Raises:
+        KeyctlError: It could not be deleted; the message says what is left.
+    """
+    label = session.key.label
+    listed = next((one for one in session.own_credentials.list() if one.passkey.credential_id == credential_id), None)
+    if listed is None:
+        return False
+    blob_key = listed.large_blob_key or blob_keys.read(circumstances.state, pairing_id, session.key.id or "")
+    if blob_key is not None and session.blobs.supported:
+        session.blobs.remove(blob_key)
+    with contextlib.suppress(NotFoundError):
+        session.delete_passkey(credential_id)
+    if any(one.passkey.credential_id == credential_id for one in session.own_credentials.list()):
+        raise UnreachableError(
+            "key_nonsense",
+            f"{label} says that it deleted the pairing, but still has it",
+            "unplug it and try again",
+            key=label,
+        )
+    return True
