@@ -25,11 +25,13 @@ class WatchedDevice(CtapDevice):
     Args:
         device: Where to.
         seen: Gets the first byte of every CTAP2 command.
+        sent: Gets the whole of it.
     """
 
-    def __init__(self, device: CtapDevice, seen: list[int]) -> None:
+    def __init__(self, device: CtapDevice, seen: list[int], sent: list[bytes] | None = None) -> None:
         self._device = device
         self._seen = seen
+        self._sent = [] if sent is None else sent
 
     @property
     def capabilities(self) -> int:
@@ -44,6 +46,7 @@ class WatchedDevice(CtapDevice):
     ) -> bytes:
         if cmd == CTAPHID_CBOR:
             self._seen.append(data[0])
+            self._sent.append(data)
         return self._device.call(cmd, data, event, on_keepalive)
 
     def close(self) -> None:

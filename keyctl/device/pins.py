@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from keyctl.device.exchange import Exchange
     from keyctl.model import KeyInfo
 
+#: The draft has no permission for its command; this one is keyctl's own, and its virtual keys know it.
+_RECOVERY_SEEDS = 0x80
+
 # It tells commands and PIN handling to whoever configured logging: not to ours, and never to standard error.
 logging.getLogger("fido2").addHandler(logging.NullHandler())
 logging.getLogger("fido2").propagate = False
@@ -109,6 +112,10 @@ class PinCommands:
     def token_for_blobs(self, pin: str) -> Token:
         """A token that may write large blobs; a wrong PIN costs a try."""
         return self._token_of(pin, ClientPin.PERMISSION.LARGE_BLOB_WRITE, None)
+
+    def token_for_recovery_seeds(self, pin: str) -> Token:
+        """A token that may export and import seeds of the draft extension "recovery"; a wrong PIN costs a try."""
+        return self._token_of(pin, ClientPin.PERMISSION(_RECOVERY_SEEDS), None)
 
     def agree(self) -> tuple[Mapping[int, Any], bytes]:
         """A key for both sides to agree on a secret (CTAP 2.2, section 6.5.4), and the secret; no PIN is sent."""

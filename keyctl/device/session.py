@@ -17,6 +17,7 @@ from keyctl.device.key_pin import KeyPin
 from keyctl.device.opening import open_device
 from keyctl.errors import KeyctlError, PinError, UnsupportedError
 from keyctl.model import Access, Transport
+from keyctl.store.paths import virtual_keys_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from keyctl.device.enrolling import Enrolment
     from keyctl.device.own_credentials import OwnCredentials
     from keyctl.device.passkeys import PasskeyCommands
+    from keyctl.device.recovery_seeds import RecoverySeedCommands
     from keyctl.device.secrets import SecretCommands
     from keyctl.device.seeds import SeedCommands
     from keyctl.device.u2f import U2fCommands
@@ -64,7 +66,9 @@ def connect(
         device, found.selector, touch_s=waits.touch_s, lock_s=waits.lock_s, on_touch=on_touch, trace=trace
     )
     try:
-        return Session(found, guard, getattr(device, "device_version", None))
+        # A virtual key on a bus has another transport, and is to this program a key like any other.
+        in_process = virtual_keys_folder(home) if found.transport is Transport.VIRTUAL else None
+        return Session(found, guard, getattr(device, "device_version", None), in_process)
     except BaseException:
         guard.close()
         raise
@@ -112,10 +116,18 @@ class Session:
         found: How it was found.
         device: The open device; closed with this.
         device_version: Firmware as the transport tells it.
+        in_process: The folder of a virtual key that runs in this process; None: any other key, whatever it says it is.
     """
 
-    def __init__(self, found: Found, device: GuardedDevice, device_version: tuple[int, ...] | None = None) -> None:
+    def __init__(
+        self,
+        found: Found,
+        device: GuardedDevice,
+        device_version: tuple[int, ...] | None = None,
+        in_process: Path | None = None,
+    ) -> None:
         """See the class."""
+        self._in_process = in_process
         self._device = device
         self._exchange = Exchange(device, found.selector)
         self._pin = KeyPin(self._exchange, self._read_info())
@@ -393,6 +405,13 @@ class Session:
         from keyctl.device.secrets import SecretCommands
 
         return SecretCommands(self._exchange, self._pin)
+
+    @property
+    def recovery_seeds(self) -> RecoverySeedCommands:
+        """The seeds of the WebAuthn draft extension "recovery"; only virtual keys in this process have any."""
+        from keyctl.device.recovery_seeds import RecoverySeedCommands
+
+        return RecoverySeedCommands(self._exchange, self._pin, self._in_process)
 
     def reset(self) -> None:
         """Erase everything, after a touch.
