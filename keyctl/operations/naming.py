@@ -116,6 +116,35 @@ def add(circumstances: Circumstances, name: str, notes: Notes, *, replacing: boo
         return Addition(key=session.key, changed=True, enrolled=True)
 
 
+def enrol(session: Session, circumstances: Circumstances, name: str, notes: Notes, *, key_id: str) -> KnownKey:
+    """Enrol an open key that has no name yet under *name*, with a touch, as the record of a pairing says.
+
+    Args:
+        session: The key; it bears the name from then on.
+        circumstances: What the command line says.
+        name: A name that no other key has.
+        notes: What is to be noted of it.
+        key_id: The number that it had in the inventory of before, kept where no other key has it.
+
+    Raises:
+        NotFoundError: Another key has the name.
+        TouchError: Nobody touched it in time.
+    """
+    name = names.checked(name)
+    inventory = store.read(circumstances.home)
+    if inventory.key_named(name) is not None:
+        raise NotFoundError(
+            "name_exists",
+            f"the connected key was called {name}, and another key is called so here",
+            f"give it a name of its own first: `keyctl add NAME -k {names.quoted(session.key.selector or '')}`",
+            key=name,
+        )
+    kept_id = key_id if inventory.key_with_id(key_id) is None else None
+    record = _enrolled(session, circumstances, name, notes, None, key_id=kept_id)
+    session.identify(recognising.named(session.key, record, Recognition.PROVED))
+    return record
+
+
 def _has_name(key: Key, named: KnownKey | None, name: str, *, replacing: bool) -> bool:
     """Whether the connected *key* is *named* already, and needs no enrolment; of a locked one nobody knows yet.
 
@@ -157,7 +186,13 @@ def _noted_so(session: Session, circumstances: Circumstances, name: str, notes: 
 
 
 def _enrolled(
-    session: Session, circumstances: Circumstances, name: str, notes: Notes, named: KnownKey | None
+    session: Session,
+    circumstances: Circumstances,
+    name: str,
+    notes: Notes,
+    named: KnownKey | None,
+    *,
+    key_id: str | None = None,
 ) -> KnownKey:
     """Enrol the key, with a touch, and write down what is known of it."""
     known = store.read(circumstances.home).keys
@@ -186,6 +221,7 @@ def _enrolled(
                 key=name,
             )
         record = _record(session.key, name, recognition, former, now)
+        record = replace(record, id=key_id or record.id)
         record = replace(record, **notes.given())
         if former is not None:
             record = replace(record, changed={**record.changed, **dict.fromkeys(notes.given(), now)})
