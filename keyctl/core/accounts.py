@@ -16,7 +16,7 @@ from keyctl.model import OWN_RP_ID
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from keyctl.core.holdings import Derived, Fact, Holding, Label
+    from keyctl.core.holdings import Fact, Holding, Label
     from keyctl.core.inventory import Inventory, KnownKey, Service
 
 
@@ -48,9 +48,9 @@ class _Place(NamedTuple):
     site: str | bytes
 
 
-def accounts(inventory: Inventory, derived: Sequence[Derived] = ()) -> list[Account]:
-    """All accounts that *inventory* and *derived* tell of, in no order."""
-    places = _with_keys(inventory, derived)
+def accounts(inventory: Inventory) -> list[Account]:
+    """All accounts that *inventory* tells of, in no order."""
+    places = _with_keys(inventory)
     _add_services(places, inventory)
     return [
         _account(place, facts)
@@ -60,7 +60,7 @@ def accounts(inventory: Inventory, derived: Sequence[Derived] = ()) -> list[Acco
     ]
 
 
-def _with_keys(inventory: Inventory, derived: Sequence[Derived]) -> dict[_Place, list[Fact]]:
+def _with_keys(inventory: Inventory) -> dict[_Place, list[Fact]]:
     """What the keys hold and what is declared on them."""
     places: dict[_Place, list[Fact]] = {}
     find_site = holdings.SiteFinder(inventory)
@@ -74,7 +74,7 @@ def _with_keys(inventory: Inventory, derived: Sequence[Derived]) -> dict[_Place,
             place = _Place(owner, sites.canonical(registration.rp_id))
             places.setdefault(place, []).append(holdings.of_registration(key, registration))
     keys = {key.id: key for key in inventory.keys}
-    for record in derived:
+    for record in holdings.derived_keys(inventory):
         if record.target_kind != "sign" and (holder := keys.get(record.key_id)) is not None:
             place = _Place(owner_of(holder), sites.canonical(record.rp_id))
             places.setdefault(place, []).append(holdings.of_derived(holder, record))

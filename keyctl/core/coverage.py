@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 from keyctl.core import times
 from keyctl.core.account_rows import NOTHING, Sheet, Status, is_strong, order_of, recovery_of
 from keyctl.core.accounts import accounts, owner_of
-from keyctl.core.holdings import Evidence
+from keyctl.core.holdings import Evidence, derived_keys
 from keyctl.core.names import composed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from keyctl.core.account_rows import AccountRow
-    from keyctl.core.holdings import Derived
+    from keyctl.core.holdings import Holding
     from keyctl.core.inventory import Inventory
 
 #: After so many days a person's word wants confirming.
@@ -67,7 +67,6 @@ def coverage(
     now: str,
     without: str | None = None,
     owner: str | None = None,
-    derived: Sequence[Derived] = (),
 ) -> Coverage:
     """All accounts that *inventory* tells of, and how safe each is.
 
@@ -76,14 +75,13 @@ def coverage(
         now: The time, RFC 3339.
         without: The id of a key to leave out, as if it were lost.
         owner: Only accounts and keys of this owner; None: of all; the empty text: those without an owner.
-        derived: Derived public keys.
     """
     whose = composed(owner) if owner is not None else None
     stale_before = (times.parse(now) - timedelta(days=DECLARATION_DAYS)).strftime("%Y-%m-%dT%H:%M:%SZ")
     sheet = _sheet(inventory, without=without, stale_before=stale_before, owner=whose)
     lines = [
         (sheet.row(account), account)
-        for account in accounts(inventory, derived)
+        for account in accounts(inventory)
         if whose is None or (account.owner or "") == whose
     ]
     lines.sort(key=lambda line: order_of(*line))
@@ -111,8 +109,37 @@ def missing(found: Coverage, inventory: Inventory, key_id: str) -> tuple[Account
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Opening:
+    """One account, and which of some keys open it."""
+
+    row: AccountRow
+    #: Ids of the keys, those marked as lost among them.
+    by: frozenset[str]
+
+
+def openings(inventory: Inventory, key_ids: Collection[str]) -> tuple[Opening, ...]:
+    """The accounts that at least one of these keys opens, the worst first; a lost key is taken as if it were at hand.
+
+    Whether keys for trying out count is decided by these keys alone.
+    """
+    physical = any(not key.virtual for key in inventory.keys if key.id in key_ids)
+    sheet = replace(_sheet(inventory), physical=physical)
+    found = []
+    for account in accounts(inventory):
+        by = frozenset(held.key.id for held in account.holdings if held.key.id in key_ids and sheet.works(held))
+        if by:
+            row = sheet.row(account)
+            found.append((Opening(row=row, by=by), order_of(row, account)))
+    return tuple(opening for opening, _ in sorted(found, key=lambda entry: entry[1]))
+
+
 def stranded(
-    inventory: Inventory, key_id: str, credential_ids: Collection[bytes] | None = None
+    inventory: Inventory,
+    key_id: str | None = None,
+    credential_ids: Collection[bytes] | None = None,
+    *,
+    pairing_ids: Collection[str] = (),
 ) -> tuple[AccountRow, ...]:
     """The accounts that nothing else opens: no other key that counts, and no recovery but sms or email.
 
@@ -121,20 +148,80 @@ def stranded(
 
     Args:
         inventory: What is known.
-        key_id: The key.
+        key_id: The key; None: none.
         credential_ids: Some of what is on it; None: all that it has.
+        pairing_ids: Pairings that go as well, and with them the derived keys of their backup keys.
     """
-    sheet = _sheet(inventory, without=key_id)
+    going = _Going(inventory, key_id, credential_ids, pairing_ids)
+    sheet = _sheet(inventory)
     rows = []
     for account in accounts(inventory):
-        own = [holding for holding in account.holdings if holding.key.id == key_id and sheet.works(holding)]
-        seen = [holding.credential_id for holding in own if holding.credential_id is not None]
-        going = own if credential_ids is None else [name for name in seen if name in credential_ids]
-        staying = credential_ids is not None and len(going) < len(seen)
-        saved = staying or any(map(sheet.counts, account.holdings)) or is_strong(recovery_of(account))
-        if going and not saved:
-            rows.append((replace(sheet, without=None).row(account), account))
+        lost = any(sheet.works(held) and going.takes(held) for held in account.holdings)
+        saved = going.leaves_any(account.holdings, sheet) or is_strong(recovery_of(account))
+        if lost and not saved:
+            rows.append((sheet.row(account), account))
     return tuple(row for row, _ in sorted(rows, key=lambda line: order_of(*line)))
+
+
+def stranded_targets(
+    inventory: Inventory, key_id: str | None = None, *, pairing_ids: Collection[str] = ()
+) -> tuple[str, ...]:
+    """As :func:`stranded`, for what was handed over and is no account of a host: the targets, in order.
+
+    For signing there is never another key; at a site any other one will do that counts there.
+    """
+    going = _Going(inventory, key_id, None, pairing_ids)
+    sheet = _sheet(inventory)
+    saved = {
+        held.derived
+        for account in accounts(inventory)
+        if going.leaves_any(account.holdings, sheet) or is_strong(recovery_of(account))
+        for held in account.holdings
+    }
+    return tuple(
+        sorted(
+            {
+                made.target
+                for made in derived_keys(inventory)
+                if made.usable and made.handed_over_at is not None and made.target_kind != "ssh"
+                if (made.pairing_id in pairing_ids or made.key_id == key_id) and made not in saved
+            }
+        )
+    )
+
+
+class _Going:
+    """What is about to be deleted, erased or forgotten."""
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        key_id: str | None,
+        credential_ids: Collection[bytes] | None,
+        pairing_ids: Collection[str],
+    ) -> None:
+        self._key_id = key_id
+        self._credential_ids = credential_ids
+        self._pairing_ids = pairing_ids
+        self._backup_ids = {pairing.backup_id for pairing in inventory.pairings if pairing.id in pairing_ids}
+
+    def takes(self, held: Holding) -> bool:
+        """Whether it goes."""
+        if held.derived is not None and held.derived.pairing_id in self._pairing_ids:
+            return True
+        if held.key.id != self._key_id:
+            return False
+        return self._credential_ids is None or held.credential_id in self._credential_ids
+
+    def leaves_any(self, held: Sequence[Holding], sheet: Sheet) -> bool:
+        """Whether one of them stays that is a way in."""
+        return any(not self.takes(one) and self._saves(one, sheet) for one in held)
+
+    def _saves(self, held: Holding, sheet: Sheet) -> bool:
+        only_said = held.credential_id is None and held.derived is None
+        if only_said and held.key.id in {self._key_id, *self._backup_ids}:
+            return False
+        return sheet.works(held) if held.key.id == self._key_id else sheet.counts(held)
 
 
 def column_names(inventory: Inventory) -> dict[str, str]:

@@ -12,7 +12,10 @@ from keyctl.core.services import folded
 from keyctl.model import OWN_RP_ID, KeyState
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from keyctl.core.inventory import Declaration, Inventory, KnownKey, Registration, SeenPasskey, Service
+    from keyctl.core.pairings import Pairing
 
 #: Digits of a user id that stand for an account without any name.
 _USER_ID_DIGITS = 16
@@ -48,12 +51,17 @@ class Derived:
 
     #: The backup key's :attr:`KnownKey.id`.
     key_id: str
+    pairing_id: str
+    #: What it was made for.
+    target: str
     target_kind: Literal["rp", "ssh", "sign"]
     #: The domain, or ``ssh:HOST``.
     rp_id: str
     account: str | None
     #: When a person said that the site or host has it; None: not yet.
     handed_over_at: str | None
+    #: Whether the backup key can still sign for it, as far as is known.
+    usable: bool
 
 
 class Holding(NamedTuple):
@@ -67,6 +75,8 @@ class Holding(NamedTuple):
     works: bool
     #: None where only a person's word is known, or a derived key.
     credential_id: bytes | None = None
+    #: The derived key that it is; None: it is none.
+    derived: Derived | None = None
 
 
 class Label(IntEnum):
@@ -168,6 +178,35 @@ def of_registration(key: KnownKey, registration: Registration) -> Fact:
     return _named_fact(registration.rp_id, registration.account, Label.USER_NAME, holding)
 
 
+def derived_keys(inventory: Inventory) -> Iterator[Derived]:
+    """Every derived key of *inventory* that no other key has replaced, whether its backup key is known or not.
+
+    Those of a retired pairing are among them: whatever has them still takes the backup key's signature.
+    """
+    for pairing in inventory.pairings:
+        usable = not has_lost_seed(pairing)
+        for made in pairing.derived:
+            if made.replaced_at is not None and made.replaced_at >= (made.handed_over_at or ""):
+                continue
+            kind, _, label = made.target.partition(":")
+            site, _, account = label.partition("/")
+            yield Derived(
+                key_id=pairing.backup_id,
+                pairing_id=pairing.id,
+                target=made.target,
+                target_kind="ssh" if kind == "ssh" else "rp" if kind == "rp" else "sign",
+                rp_id=site if kind == "rp" else made.target,
+                account=account or None if kind == "rp" else None,
+                handed_over_at=made.handed_over_at,
+                usable=usable,
+            )
+
+
+def has_lost_seed(pairing: Pairing) -> bool:
+    """Whether the backup key failed the last drill, or lost its seed after it; also where the pairing is retired."""
+    return pairing.broken_at is not None and pairing.broken_at >= (pairing.verified_at or "")
+
+
 def of_derived(key: KnownKey, record: Derived) -> Fact:
     """A derived key: it opens nothing before it was handed over, and no web site at all."""
     gone = key.state is KeyState.RESET
@@ -178,7 +217,8 @@ def of_derived(key: KnownKey, record: Derived) -> Fact:
         evidence=Evidence.RESET if gone else declared,
         seen_at=(_reset_at(key) or record.handed_over_at) if gone else record.handed_over_at,
         # No web site takes a derived key for a log-in.
-        works=not gone and record.target_kind == "ssh" and declared is not None,
+        works=not gone and record.usable and record.target_kind == "ssh" and declared is not None,
+        derived=record,
     )
     return _named_fact(record.rp_id, record.account, Label.USER_NAME, holding)
 

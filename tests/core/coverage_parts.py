@@ -14,6 +14,8 @@ from keyctl.core.inventory import (
     SeenPasskey,
     Service,
 )
+from keyctl.core.pairings import DerivedKey, Method, Pairing, Seed
+from keyctl.core.seed_numbers import CURRENT
 from keyctl.model import KeyState
 
 NOW = "2026-06-01T08:00:00Z"
@@ -95,4 +97,41 @@ def inventory_of(*records):
     return Inventory(
         keys=tuple(record for record in records if isinstance(record, KnownKey)),
         services=tuple(record for record in records if isinstance(record, Service)),
+        pairings=tuple(record for record in records if isinstance(record, Pairing)),
+    )
+
+
+def derived(target, *, handed_over_at=None, replaced_at=None):
+    return DerivedKey(
+        target=target,
+        public_key=sha256(target.encode()).digest(),
+        key_handle=target.encode(),
+        created_at=LONG_AGO,
+        handed_over_at=handed_over_at,
+        replaced_at=replaced_at,
+    )
+
+
+def pairing(primary, backup, *made, method=Method.SOFTWARE, **facts):
+    """A pairing of two keys, by name; *made* are its derived keys."""
+    seed = Seed(
+        public_seed=f"{primary} {backup}".encode(),
+        numbers=CURRENT,
+        derivation_secret=bytes(32),
+        key_handle=None if method is Method.SOFTWARE else b"handle",
+        credential_id=f"seed {primary} {backup}".encode(),
+        user_id=bytes(32),
+        attestation="none",
+        evidence=None,
+    )
+    return Pairing(
+        id=sha256(f"{primary} {backup} {method}".encode()).hexdigest()[:16],
+        primary_id=key(primary).id,
+        backup_id=key(backup).id,
+        method=method,
+        seed=seed if method in {Method.ARKG, Method.SOFTWARE} else None,
+        created_at=LONG_AGO,
+        paired_by="00000000000000e1",
+        derived=tuple(made),
+        **facts,
     )

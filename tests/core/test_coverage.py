@@ -10,26 +10,36 @@ import pytest
 
 from keyctl.core import coverage as rules
 from keyctl.core.account_rows import NOTHING, Status
-from keyctl.core.coverage import coverage, missing, stranded
-from keyctl.core.holdings import Derived, Evidence, How
+from keyctl.core.coverage import coverage, missing, openings, stranded, stranded_targets
+from keyctl.core.holdings import Evidence, How
 from keyctl.core.inventory import Recovery
 from keyctl.core.sites import UrlKind
 from keyctl.model import OWN_RP_ID, KeyState
 
-from .coverage_parts import LONG_AGO, NOW, SEEN_AT, inventory_of, key, passkey, registration, service
+from .coverage_parts import (
+    LONG_AGO,
+    NOW,
+    SEEN_AT,
+    derived,
+    inventory_of,
+    key,
+    pairing,
+    passkey,
+    registration,
+    service,
+)
 
 CODES, SMS, EMAIL, NONE, TOTP = Recovery.CODES, Recovery.SMS, Recovery.EMAIL, Recovery.NONE, Recovery.TOTP
 
 
-def derived(name, rp_id, *, kind="rp", account="kim", handed_over_at=None):
-    return Derived(key_id=key(name).id, target_kind=kind, rp_id=rp_id, account=account, handed_over_at=handed_over_at)
+def handed(name, target, at=SEEN_AT, **facts):
+    """A pairing with the key *name* as its backup and one derived key, which was handed over *at* that time."""
+    return pairing("primary", name, derived(target, handed_over_at=at, **facts))
 
 
 def found(*records, **options):
     """The coverage of keys, services and derived keys."""
-    inventory = inventory_of(*records)
-    derivations = [record for record in records if isinstance(record, Derived)]
-    return coverage(inventory, now=NOW, derived=derivations, **options)
+    return coverage(inventory_of(*records), now=NOW, **options)
 
 
 def only_row(*records, **options):
@@ -144,24 +154,28 @@ SEEN, PROBED_, DECLARED, RESET = Evidence.SEEN, Evidence.PROBED, Evidence.DECLAR
             None,
             id="a virtual key and a lost real one of somebody else",
         ),
-        pytest.param([key("blue"), derived("blue", "bank.example")], UNCOVERED, None, id="a derived key"),
+        pytest.param([key("blue"), handed("blue", "rp:bank.example/kim", None)], UNCOVERED, None, id="a derived key"),
         pytest.param(
-            [key("blue"), derived("blue", "bank.example", handed_over_at=SEEN_AT)],
+            [key("blue"), handed("blue", "rp:bank.example/kim")],
             UNCOVERED,
             None,
             id="a derived key handed over to a web site",
         ),
-        pytest.param([BLUE, EMPTY, derived("red", "bank.example")], SINGLE, SEEN, id="a passkey and a derived key"),
-        pytest.param([BLUE, derived("blue", "bank.example")], SINGLE, SEEN, id="a passkey and a derived key of a key"),
-        pytest.param([EMPTY, derived("red", "ssh:home", kind="ssh")], UNCOVERED, None, id="derived for ssh"),
         pytest.param(
-            [EMPTY, derived("red", "ssh:home", kind="ssh", handed_over_at=SEEN_AT)],
+            [BLUE, EMPTY, handed("red", "rp:bank.example/kim", None)], SINGLE, SEEN, id="a passkey and a derived key"
+        ),
+        pytest.param(
+            [BLUE, handed("blue", "rp:bank.example/kim", None)], SINGLE, SEEN, id="a passkey and a derived key of a key"
+        ),
+        pytest.param([EMPTY, handed("red", "ssh:home", None)], UNCOVERED, None, id="derived for ssh"),
+        pytest.param(
+            [EMPTY, handed("red", "ssh:home")],
             SINGLE,
             DECLARED,
             id="derived for ssh and handed over",
         ),
         pytest.param(
-            [key("red", state=KeyState.RESET), derived("red", "ssh:home", kind="ssh", handed_over_at=SEEN_AT)],
+            [key("red", state=KeyState.RESET), handed("red", "ssh:home")],
             UNCOVERED,
             RESET,
             id="derived for ssh on a key that was reset",
@@ -170,11 +184,39 @@ SEEN, PROBED_, DECLARED, RESET = Evidence.SEEN, Evidence.PROBED, Evidence.DECLAR
             [
                 key("blue", registration("ssh:home")),
                 EMPTY,
-                derived("red", "ssh:home", kind="ssh", handed_over_at=SEEN_AT),
+                handed("red", "ssh:home"),
             ],
             COVERED,
             DECLARED,
             id="a registration and a derived key for ssh",
+        ),
+        pytest.param(
+            [EMPTY, replace(handed("red", "ssh:home"), retired_at=NOW)], SINGLE, DECLARED, id="of a retired pairing"
+        ),
+        pytest.param([EMPTY, replace(handed("red", "ssh:home"), broken_at=NOW)], UNCOVERED, None, id="broken"),
+        pytest.param(
+            [EMPTY, replace(handed("red", "ssh:home"), broken_at=NOW, retired_at=NOW)],
+            UNCOVERED,
+            None,
+            id="of a pairing that was retired and is broken",
+        ),
+        pytest.param(
+            [EMPTY, replace(handed("red", "ssh:home"), broken_at=SEEN_AT, verified_at=NOW, verified_by="c" * 16)],
+            SINGLE,
+            DECLARED,
+            id="of a pairing that was mended",
+        ),
+        pytest.param(
+            [key("red", state=KeyState.LOST), handed("red", "ssh:home")],
+            UNCOVERED,
+            None,
+            id="of a lost backup key",
+        ),
+        pytest.param(
+            [EMPTY, handed("red", "ssh:home", NOW, replaced_at=SEEN_AT)],
+            SINGLE,
+            DECLARED,
+            id="handed over after it was replaced",
         ),
     ],
 )
@@ -197,11 +239,17 @@ def test_status_and_evidence_of_one_account(records, status, evidence):
         ([key("blue", passkey(reset_at=LONG_AGO)), service(on=["blue"])], How.REGISTRATION, DECLARED, SEEN_AT, True),
         ([replace(BLUE, state=KeyState.LOST)], How.PASSKEY, SEEN, SEEN_AT, False),
         ([replace(BLUE, virtual=True), EMPTY], How.PASSKEY, SEEN, SEEN_AT, False),
-        ([key("blue"), derived("blue", "bank.example")], How.DERIVED, None, None, False),
-        ([key("blue"), derived("blue", "bank.example", handed_over_at=NOW)], How.DERIVED, DECLARED, NOW, False),
-        ([BLUE, derived("blue", "bank.example", handed_over_at=NOW)], How.PASSKEY, SEEN, SEEN_AT, True),
-        ([key("blue", passkey(reset_at=NOW)), derived("blue", "bank.example")], How.DERIVED, None, None, False),
-        ([key("blue"), derived("blue", "ssh:", kind="ssh", handed_over_at=NOW)], How.DERIVED, DECLARED, NOW, True),
+        ([key("blue"), handed("blue", "rp:bank.example/kim", None)], How.DERIVED, None, None, False),
+        ([key("blue"), handed("blue", "rp:bank.example/kim", NOW)], How.DERIVED, DECLARED, NOW, False),
+        ([BLUE, handed("blue", "rp:bank.example/kim", NOW)], How.PASSKEY, SEEN, SEEN_AT, True),
+        (
+            [key("blue", passkey(reset_at=NOW)), handed("blue", "rp:bank.example/kim", None)],
+            How.DERIVED,
+            None,
+            None,
+            False,
+        ),
+        ([key("blue"), handed("blue", "ssh:", NOW)], How.DERIVED, DECLARED, NOW, True),
         ([key("blue"), RED], How.NONE, None, None, False),
     ],
 )
@@ -365,8 +413,8 @@ def test_the_cell_of_a_key_is_its_best_holding(records, how, evidence, seen_at, 
             id="keyctl's own credentials are no accounts",
         ),
         pytest.param([service(rp_id=OWN_RP_ID)], [], id="nor is a service of that name"),
-        pytest.param([key("blue"), derived("blue", "x", kind="sign")], [], id="a key for signing is no account"),
-        pytest.param([derived("blue", "bank.example")], [], id="a derived key of no known key is none"),
+        pytest.param([key("blue"), handed("blue", "sign:x", None)], [], id="a key for signing is no account"),
+        pytest.param([handed("blue", "rp:bank.example/kim", None)], [], id="a derived key of no known key is none"),
         pytest.param([service(on=["gone"])], [("Bank", "kim", set())], id="a declaration of no known key is none"),
     ],
 )
@@ -650,3 +698,73 @@ def test_twenty_keys_with_ninety_passkeys_each_take_little_time():
     result = coverage(inventory, now=NOW)
     assert time.process_time() - begun < 0.6
     assert result.summary.services > 200
+
+
+def test_a_derived_key_that_was_replaced_is_no_way_in():
+    replaced = handed("red", "ssh:home", replaced_at=SEEN_AT)
+    assert found(EMPTY, replaced).services == ()
+    assert found(EMPTY, handed("red", "ssh:home", None, replaced_at=SEEN_AT)).services == ()
+
+
+def test_what_only_a_pairing_opens_is_stranded_without_it():
+    """Of hosts the accounts, of everything else what was handed over."""
+    made = [
+        derived("ssh:alone", handed_over_at=SEEN_AT),
+        derived("ssh:shared", handed_over_at=SEEN_AT),
+        derived("ssh:new"),
+        derived("sign:releases", handed_over_at=SEEN_AT),
+        derived("sign:drafts"),
+        derived("rp:bank.example/kim", handed_over_at=SEEN_AT),
+        derived("rp:shop.example/kim", handed_over_at=SEEN_AT),
+    ]
+    pair = pairing("blue", "red", *made)
+    blue, red = key("blue", registration("ssh:shared", None), passkey()), key("red")
+    inventory = inventory_of(blue, red, pair)
+    assert [row.rp_id for row in stranded(inventory, pairing_ids=[pair.id])] == ["ssh:alone"]
+    assert stranded_targets(inventory, pairing_ids=[pair.id]) == ("rp:shop.example/kim", "sign:releases")
+    # So it is without the backup key; without the primary key its registrations are missing instead.
+    assert [row.rp_id for row in stranded(inventory, red.id)] == ["ssh:alone"]
+    assert stranded_targets(inventory, red.id) == ("rp:shop.example/kim", "sign:releases")
+    assert [row.rp_id for row in stranded(inventory, blue.id)] == ["bank.example"]
+    assert stranded_targets(inventory, blue.id) == ()
+    # Each of the two opens what is shared; both together leave nothing.
+    gone = stranded(inventory, blue.id, pairing_ids=[pair.id])
+    assert {row.rp_id for row in gone} == {"bank.example", "ssh:alone", "ssh:shared"}
+    assert len(stranded_targets(inventory, blue.id, pairing_ids=[pair.id])) == 3
+
+
+def test_nobody_misses_the_derived_keys_of_a_seed_that_is_lost():
+    pair = replace(handed("red", "ssh:home"), broken_at=NOW)
+    assert stranded(inventory_of(EMPTY, pair), pairing_ids=[pair.id]) == ()
+    signing = replace(handed("red", "sign:releases"), broken_at=NOW)
+    assert stranded_targets(inventory_of(EMPTY, signing), pairing_ids=[signing.id]) == ()
+
+
+@pytest.mark.parametrize("other", ["a passkey", "codes", "a word", "another pairing"])
+def test_what_saves_an_account_without_a_pairing(other):
+    pair = handed("red", "ssh:home")
+    records = {
+        "a passkey": [key("red", passkey("ssh:home"))],
+        "codes": [EMPTY, service("Home", "ssh:home", None, recovery=[CODES])],
+        # It may be about the derived key itself.
+        "a word": [EMPTY, service("Home", "ssh:home", None, on=["red"])],
+        "another pairing": [EMPTY, replace(handed("red", "ssh:home"), id="b" * 16)],
+    }[other]
+    left = stranded(inventory_of(pair, *records), pairing_ids=[pair.id])
+    assert bool(left) is (other == "a word")
+
+
+def test_a_passkey_that_is_deleted_leaves_the_derived_key_of_the_same_key():
+    red = key("red", passkey("ssh:home"))
+    [own] = red.passkeys
+    assert stranded(inventory_of(red, handed("red", "ssh:home")), red.id, {own.credential_id}) == ()
+    assert len(stranded(inventory_of(red, handed("red", "ssh:home", None)), red.id, {own.credential_id})) == 1
+
+
+def test_openings_are_of_some_keys_whatever_else_there_is():
+    blue = replace(key("blue", passkey(), passkey("shop.example"), virtual=True), state=KeyState.LOST)
+    red = key("red", passkey(), virtual=True)
+    green = key("green", passkey("other.example"))
+    told = {opening.row.rp_id: opening.by for opening in openings(inventory_of(blue, red, green), {blue.id, red.id})}
+    assert told == {"bank.example": {blue.id, red.id}, "shop.example": {blue.id}}
+    assert openings(inventory_of(replace(blue, state=KeyState.RESET)), {blue.id}) == ()
