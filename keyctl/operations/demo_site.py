@@ -1,39 +1,34 @@
-"""A small site that knows the draft extension "recovery": python-fido2's server, and accounts in memory.
+"""A small site that knows the WebAuthn draft extension "recovery": python-fido2's server, and accounts in memory.
 
-It does what the draft's README has under "RP operations", and refuses what its client or a key makes up.
+No site has it, so this is for the demonstration and the tests. It does what the draft's README has under "RP
+operations", and refuses what its client or a key makes up.
 """
 
 from __future__ import annotations
 
+import os
+import struct
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from cryptography.exceptions import InvalidSignature
-from fido2.cose import ES256
-from fido2.server import Fido2Server
-from fido2.utils import websafe_encode
-from fido2.webauthn import (
-    AttestationObject,
-    AttestedCredentialData,
-    AuthenticationResponse,
-    AuthenticatorAssertionResponse,
-    AuthenticatorAttestationResponse,
-    AuthenticatorData,
-    CollectedClientData,
-    PublicKeyCredentialRpEntity,
-    PublicKeyCredentialUserEntity,
-    RegistrationResponse,
-    UserVerificationRequirement,
-)
+from keyctl.core import p256, public_keys, recovery, recovery_signature
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fido2.ctap2 import AssertionResponse, AttestationResponse
+    from fido2.webauthn import (
+        AttestedCredentialData,
+        AuthenticationResponse,
+        AuthenticatorData,
+        PublicKeyCredentialCreationOptions,
+        PublicKeyCredentialRequestOptions,
+        RegistrationResponse,
+    )
 
-EXTENSION = "recovery"
-#: Bytes of authenticator data up to the attested credential data: the site's hash, flags and counter.
-_HEAD_BYTES = 37
+_USER_ID_BYTES = 16
+#: More than any key hands out for one credential.
+_MAX_HANDED_OUT = 16
+_MAX_STATE = 2**32 - 1
 
 
 class RefusedError(Exception):
@@ -69,18 +64,27 @@ class Ceremony:
 
     kind: str
     account: str
-    challenge: bytes
-    extension: Mapping[str, Any]
+    #: What the client gets to see; its extension is the draft's.
+    options: PublicKeyCredentialCreationOptions | PublicKeyCredentialRequestOptions
     #: What may answer: credentials, or for a recovery, recovery credentials.
     allowed: tuple[bytes, ...]
-    server_state: Any
-    user_id: bytes = b""
+    server_state: Any = field(repr=False)
 
 
-class RelyingParty:
-    """The site *rp_id*."""
+class Site:
+    """The site *rp_id*.
+
+    What finishes a ceremony raises RefusedError for an answer that is not good for it.
+
+    Args:
+        rp_id: Its domain.
+    """
 
     def __init__(self, rp_id: str) -> None:
+        """See the class."""
+        from fido2.server import Fido2Server
+        from fido2.webauthn import PublicKeyCredentialRpEntity
+
         self.rp_id = rp_id
         self.origin = f"https://{rp_id}"
         self._server = Fido2Server(PublicKeyCredentialRpEntity(id=rp_id, name=rp_id))
@@ -88,23 +92,23 @@ class RelyingParty:
         self._open: list[Ceremony] = []
 
     def account(self, name: str) -> Account:
+        """What is known of a user."""
         return self._accounts[name]
 
     def begin_registration(self, name: str) -> Ceremony:
         """For a new account, or one more credential of an old one."""
-        account = self._accounts.setdefault(name, Account(user_id=name.encode().ljust(16, b"\0"), name=name))
+        account = self._accounts.setdefault(name, Account(user_id=os.urandom(_USER_ID_BYTES), name=name))
         return self._ask_to_register("register", account, {"action": "state"}, ())
 
     def finish_registration(self, ceremony: Ceremony, response: RegistrationResponse) -> bool:
         """Keep the new credential; returns whether recovery credentials should be stored for it."""
-        data, account = self._registered("register", ceremony, response)
-        credential = data.credential_data
-        assert credential is not None
+        data, credential, account = self._registered("register", ceremony, response)
         wanted = self._wanted(account, credential.credential_id, data)
         self._keep(replace(account, credentials={**account.credentials, credential.credential_id: credential}))
         return wanted
 
     def begin_login(self, name: str) -> Ceremony:
+        """Ask for any of the account's credentials, and for its key's counter."""
         return self._ask_to_sign("log in", name, {"action": "state"}, tuple(self.account(name).credentials))
 
     def finish_login(self, ceremony: Ceremony, response: AuthenticationResponse) -> bool:
@@ -119,23 +123,18 @@ class RelyingParty:
     def finish_storing(self, ceremony: Ceremony, response: AuthenticationResponse) -> int:
         """Keep them in the place of the ones before; returns how many there are."""
         data, account = self._signed("store", ceremony, response)
-        output = self._output(data, "generate")
-        state, contents = output.get("state"), output.get("creds")
-        if type(state) is not int or not isinstance(contents, list):
-            raise RefusedError("no recovery credentials")
-        try:
-            made = tuple(AttestedCredentialData(content) for content in contents)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise RefusedError("a recovery credential makes no sense") from error
-        if not all(isinstance(one.public_key, ES256) for one in made):
-            raise RefusedError("a recovery credential is of another kind")
-        kept = RecoveryCredentials(state=state, credentials=made)
+        kept = self._handed_out(_output(data, "generate"))
         self._keep(replace(account, recovery={**account.recovery, response.raw_id: kept}))
-        self._notify(account.name, f"{len(made)} recovery credentials stored")
-        return len(made)
+        count = len(kept.credentials)
+        self._notify(account.name, f"{count} recovery credential{'' if count == 1 else 's'} stored")
+        return count
 
     def begin_recovery(self, name: str) -> Ceremony:
-        """Somebody says that the key of this account is lost."""
+        """Somebody says that the key of this account is lost.
+
+        Raises:
+            RefusedError: Nothing could take its place.
+        """
         account = self.account(name)
         ids = tuple(one.credential_id for kept in account.recovery.values() for one in kept.credentials)
         if not ids:
@@ -148,19 +147,17 @@ class RelyingParty:
 
         Returns whether recovery credentials should be stored for the new one.
         """
-        data, account = self._registered("recover", ceremony, response)
-        output = self._output(data, "recover")
+        data, credential, account = self._registered("recover", ceremony, response)
+        output = _output(data, "recover")
         used, signature = output.get("credId"), output.get("sig")
         if used not in ceremony.allowed:
             raise RefusedError("that recovery credential was not asked for")
-        lost, recovery_credential = self._find(account, used)
-        credential = data.credential_data
-        assert credential is not None
-        head = bytes(data)[: _HEAD_BYTES + len(credential)]
-        try:
-            recovery_credential.public_key.verify(head + response.response.client_data.hash, signature)
-        except (InvalidSignature, ValueError, TypeError) as error:
-            raise RefusedError("the recovery signature is wrong") from error
+        lost, recovery_credential = _find(account, used)
+        verified = isinstance(signature, bytes) and recovery_signature.verifies(
+            _point(recovery_credential), bytes(data), response.response.client_data.hash, signature
+        )
+        if not verified:
+            raise RefusedError("the recovery signature is wrong")
         credentials = {id_: one for id_, one in account.credentials.items() if id_ != lost}
         promoted = replace(
             account,
@@ -175,32 +172,35 @@ class RelyingParty:
     def _ask_to_register(
         self, kind: str, account: Account, extension: Mapping[str, Any], allowed: tuple[bytes, ...]
     ) -> Ceremony:
-        user = PublicKeyCredentialUserEntity(id=account.user_id, name=account.name)
-        options, state = self._server.register_begin(user, user_verification=UserVerificationRequirement.REQUIRED)
-        return self._opened(kind, account, options.public_key.challenge, extension, allowed, state)
+        from fido2.webauthn import (
+            PublicKeyCredentialUserEntity,
+            ResidentKeyRequirement,
+            UserVerificationRequirement,
+        )
+
+        options, state = self._server.register_begin(
+            PublicKeyCredentialUserEntity(id=account.user_id, name=account.name),
+            resident_key_requirement=ResidentKeyRequirement.REQUIRED,
+            user_verification=UserVerificationRequirement.REQUIRED,
+            extensions={recovery.EXTENSION: extension},
+        )
+        return self._opened(
+            Ceremony(kind=kind, account=account.name, options=options.public_key, allowed=allowed, server_state=state)
+        )
 
     def _ask_to_sign(self, kind: str, name: str, extension: Mapping[str, Any], allowed: tuple[bytes, ...]) -> Ceremony:
-        options, state = self._server.authenticate_begin(user_verification=UserVerificationRequirement.REQUIRED)
-        return self._opened(kind, self.account(name), options.public_key.challenge, extension, allowed, state)
+        from fido2.webauthn import PublicKeyCredentialDescriptor, PublicKeyCredentialType, UserVerificationRequirement
 
-    def _opened(
-        self,
-        kind: str,
-        account: Account,
-        challenge: bytes,
-        extension: Mapping[str, Any],
-        allowed: tuple[bytes, ...],
-        state: Any,
-    ) -> Ceremony:
-        ceremony = Ceremony(
-            kind=kind,
-            account=account.name,
-            user_id=account.user_id,
-            challenge=challenge,
-            extension=extension,
-            allowed=allowed,
-            server_state=state,
+        options, state = self._server.authenticate_begin(
+            [PublicKeyCredentialDescriptor(type=PublicKeyCredentialType.PUBLIC_KEY, id=id_) for id_ in allowed],
+            user_verification=UserVerificationRequirement.REQUIRED,
+            extensions={recovery.EXTENSION: extension},
         )
+        return self._opened(
+            Ceremony(kind=kind, account=name, options=options.public_key, allowed=allowed, server_state=state)
+        )
+
+    def _opened(self, ceremony: Ceremony) -> Ceremony:
         self._open.append(ceremony)
         return ceremony
 
@@ -213,16 +213,17 @@ class RelyingParty:
 
     def _registered(
         self, kind: str, ceremony: Ceremony, response: RegistrationResponse
-    ) -> tuple[AuthenticatorData, Account]:
+    ) -> tuple[AuthenticatorData, AttestedCredentialData, Account]:
         account = self._closed(kind, ceremony)
         try:
             data = self._server.register_complete(ceremony.server_state, response)
         except ValueError as error:
             raise RefusedError(str(error)) from error
-        assert data.credential_data is not None
-        if any(data.credential_data.credential_id in other.credentials for other in self._accounts.values()):
+        credential = data.credential_data
+        assert credential is not None
+        if any(credential.credential_id in other.credentials for other in self._accounts.values()):
             raise RefusedError("that credential is registered already")
-        return data, account
+        return data, credential, account
 
     def _signed(
         self, kind: str, ceremony: Ceremony, response: AuthenticationResponse
@@ -235,26 +236,34 @@ class RelyingParty:
             raise RefusedError(str(error)) from error
         return response.response.authenticator_data, account
 
-    def _output(self, data: AuthenticatorData, action: str) -> Mapping[str, Any]:
-        output = (data.extensions or {}).get(EXTENSION)
-        if not isinstance(output, dict) or output.get("action") != action:
-            raise RefusedError(f"the key did not {action}")
-        return output
+    def _handed_out(self, output: Mapping[str, Any]) -> RecoveryCredentials:
+        """What a key hands out is signed by it, and still may be anything."""
+        from fido2.webauthn import AttestedCredentialData
+
+        state, contents = output.get("state"), output.get("creds")
+        if type(state) is not int or not 0 <= state <= _MAX_STATE:
+            raise RefusedError("no counter")
+        if not isinstance(contents, list) or len(contents) > _MAX_HANDED_OUT:
+            raise RefusedError("no recovery credentials")
+        try:
+            made = tuple(AttestedCredentialData(content) for content in contents)
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError, struct.error) as error:
+            raise RefusedError("a recovery credential makes no sense") from error
+        if len({one.credential_id for one in made}) != len(made):
+            raise RefusedError("a recovery credential is there twice")
+        for one in made:
+            if len(one.credential_id) != recovery.CREDENTIAL_ID_BYTES or not _is_on_curve(one):
+                raise RefusedError("a recovery credential is of another kind")
+            if any(_has(account, one.credential_id) for account in self._accounts.values()):
+                raise RefusedError("a recovery credential is known already")
+        return RecoveryCredentials(state=state, credentials=made)
 
     def _wanted(self, account: Account, credential_id: bytes, data: AuthenticatorData) -> bool:
         """Whether the key's counter is another than the one stored; a lower one means that the key was reset."""
-        output = (data.extensions or {}).get(EXTENSION)
+        output = (data.extensions or {}).get(recovery.EXTENSION)
         state = output.get("state") if isinstance(output, dict) else None
         kept = account.recovery.get(credential_id)
         return state is not None and state != (0 if kept is None else kept.state)
-
-    def _find(self, account: Account, recovery_id: bytes) -> tuple[bytes, AttestedCredentialData]:
-        """The credential that the recovery credential replaces, and that itself."""
-        for credential_id, kept in account.recovery.items():
-            for one in kept.credentials:
-                if one.credential_id == recovery_id:
-                    return credential_id, one
-        raise RefusedError("that recovery credential is not of this account any more")
 
     def _keep(self, account: Account) -> None:
         self._accounts[account.name] = account
@@ -264,30 +273,39 @@ class RelyingParty:
         self._keep(replace(account, notices=(*account.notices, text)))
 
 
-def client_data(ceremony: Ceremony, origin: str) -> CollectedClientData:
-    """What a browser at *origin* has a key sign."""
-    creating = ceremony.kind in {"register", "recover"}
-    kind = CollectedClientData.TYPE.CREATE if creating else CollectedClientData.TYPE.GET
-    return CollectedClientData.create(type=kind, challenge=websafe_encode(ceremony.challenge), origin=origin)
+def _output(data: AuthenticatorData, action: str) -> Mapping[str, Any]:
+    output = (data.extensions or {}).get(recovery.EXTENSION)
+    if not isinstance(output, dict) or output.get("action") != action:
+        raise RefusedError(f"the key did not {action}")
+    return output
 
 
-def registration_response(data: CollectedClientData, made: AttestationResponse) -> RegistrationResponse:
-    """What the browser sends after makeCredential."""
-    assert made.auth_data.credential_data is not None
-    return RegistrationResponse(
-        raw_id=made.auth_data.credential_data.credential_id,
-        response=AuthenticatorAttestationResponse(
-            client_data=data,
-            attestation_object=AttestationObject.create(made.fmt, made.auth_data, made.att_stmt),
-        ),
+def _find(account: Account, recovery_id: bytes) -> tuple[bytes, AttestedCredentialData]:
+    """The credential that the recovery credential replaces, and that itself."""
+    for credential_id, kept in account.recovery.items():
+        for one in kept.credentials:
+            if one.credential_id == recovery_id:
+                return credential_id, one
+    raise RefusedError("that recovery credential is not of this account any more")
+
+
+def _has(account: Account, recovery_id: bytes) -> bool:
+    return any(one.credential_id == recovery_id for kept in account.recovery.values() for one in kept.credentials)
+
+
+def _is_on_curve(credential: AttestedCredentialData) -> bool:
+    """Whether its public key is a good one for ES256."""
+    public_key = credential.public_key
+    return (
+        public_keys.canonical(public_key) is not None
+        and public_key.ALGORITHM == public_keys.ES256
+        and p256.on_curve(_point(credential))
     )
 
 
-def authentication_response(data: CollectedClientData, answer: AssertionResponse) -> AuthenticationResponse:
-    """What the browser sends after getAssertion."""
-    return AuthenticationResponse(
-        raw_id=answer.credential["id"],
-        response=AuthenticatorAssertionResponse(
-            client_data=data, authenticator_data=answer.auth_data, signature=answer.signature
-        ),
-    )
+def _point(credential: AttestedCredentialData) -> bytes:
+    """The public key of a recovery credential that was stored."""
+    x, y = credential.public_key[-2], credential.public_key[-3]
+    assert isinstance(x, bytes)
+    assert isinstance(y, bytes)
+    return b"\x04" + x + y
