@@ -14,9 +14,9 @@ from keyctl.core.coverage import coverage, stranded
 from keyctl.core.inventory import Inventory, Recovery
 from keyctl.model import KeyState
 
-from .coverage_parts import LONG_AGO, NOW, SEEN_AT, key, passkey, registration, service
+from .coverage_parts import LONG_AGO, NOW, SEEN_AT, derived, key, pairing, passkey, registration, service
 
-RP_IDS = ("a.example", "b.example", "amazon.com", "amazon.de", "ebay.com", "www.ebay.com")
+RP_IDS = ("a.example", "b.example", "amazon.com", "amazon.de", "ebay.com", "www.ebay.com", "ssh:a")
 USERS = ("kim", "KIM", "lee")
 OWNERS = (None, "kim", "lee")
 STATES = (KeyState.ACTIVE, KeyState.LOST, KeyState.RESET)
@@ -62,6 +62,20 @@ def services_of(*, accounts=USERS, on=("blue", *OTHER_KEYS, "gone")):
     )
 
 
+def pairings_of(backup):
+    made = st.builds(
+        derived,
+        st.sampled_from(["ssh:a", "ssh:b", "rp:a.example/kim", "sign:a"]),
+        handed_over_at=st.sampled_from([None, SEEN_AT]),
+        replaced_at=st.sampled_from([None, NOW]),
+    )
+    return st.builds(
+        lambda keys, ends: pairing("gone", backup, *keys, **ends),
+        st.lists(made, max_size=3, unique_by=lambda one: one.target),
+        st.fixed_dictionaries({}, optional={"broken_at": st.just(NOW), "retired_at": st.just(NOW)}),
+    )
+
+
 @st.composite
 def inventories(draw, *, accountless=True, virtual=(False, True), states=STATES):
     """Inventories with a key called blue, which is in one of *states*."""
@@ -69,7 +83,10 @@ def inventories(draw, *, accountless=True, virtual=(False, True), states=STATES)
     keys = draw(st.lists(keys_of(accounts=accounts, virtual=virtual), max_size=2, unique_by=lambda known: known.id))
     keys = [draw(keys_of("blue", states=states, accounts=accounts, virtual=virtual)), *keys]
     services = draw(st.lists(services_of(accounts=accounts), max_size=4, unique_by=lambda told: told.id))
-    return Inventory(keys=tuple(keys), services=tuple(services))
+    # The keys of hosts have no account.
+    backups = draw(st.lists(st.sampled_from(["blue", *OTHER_KEYS]), max_size=2, unique=True)) if accountless else []
+    pairings = tuple(draw(pairings_of(backup)) for backup in backups)
+    return Inventory(keys=tuple(keys), services=tuple(services), pairings=pairings)
 
 
 def rows_of(inventory):
@@ -81,7 +98,7 @@ def rows_of(inventory):
     found = {}
     for account in accounts(inventory):
         row = sheet.row(account)
-        facts = [("held", held.key.id, held.credential_id, held.how) for held in account.holdings]
+        facts = [("held", held.key.id, held.credential_id, held.how, held.derived) for held in account.holdings]
         for fact in [*facts, *(("service", told.id) for told in account.services)]:
             found.setdefault(fact, []).append(row)
     return found
@@ -108,7 +125,9 @@ def test_the_order_of_facts_does_not_matter(inventory, random):
     ]
     services = [replace(told, on=shuffled(told.on)) for told in inventory.services]
     first = coverage(inventory, now=NOW)
-    second = coverage(Inventory(keys=shuffled(keys), services=shuffled(services)), now=NOW)
+    pairings = [replace(pair, derived=shuffled(pair.derived)) for pair in inventory.pairings]
+    shuffled_one = Inventory(keys=shuffled(keys), services=shuffled(services), pairings=shuffled(pairings))
+    second = coverage(shuffled_one, now=NOW)
     assert first == second
     assert [list(row.keys) for row in first.services] == [list(row.keys) for row in second.services]
 
