@@ -32,6 +32,13 @@ def service_names(context: click.Context, _parameter: click.Parameter, incomplet
     return _offered(context, services.service_names, incomplete)
 
 
+def pairing_names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """What the pairings are called, as far as it begins with *incomplete*."""
+    from keyctl.operations import pair_choice
+
+    return _offered(context, pair_choice.names, incomplete)
+
+
 def _offered(context: click.Context, names: Callable[[Path], Iterable[str]], incomplete: str) -> list[CompletionItem]:
     from click.shell_completion import CompletionItem
 

@@ -19,6 +19,8 @@ from keyctl.errors import UnsupportedError, UsageError
 
 #: The context of the one key by which a backup key proves that a seed is its own.
 PAIRING_CTX = b"keyctl/pairing/v1"
+#: Of the keys that are derived for a drill, each for one signature.
+DRILL_CTX = b"keyctl/drill/v1"
 _PREFIX = b"kc1:"
 #: Of contexts that would be too long otherwise; the kind stays readable, as what may be signed hangs on it.
 _HASHED_PREFIX = b"kc1h:"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 #: About as long as a record is; to find out whether there is room for one before it exists.
-TYPICAL_BYTES = 600
+TYPICAL_BYTES = 480
 #: Longer ones are none.
 MAX_BYTES = 4096
 #: Of a key's name; it is there for people, and where it is cut nothing is lost.
@@ -32,7 +32,7 @@ MAX_NAME_BYTES = 32
 
 _VERSION, _PAIRING, _METHOD, _PRIMARY, _BACKUP = 1, 2, 3, 4, 5
 _PRIMARY_NAME, _BACKUP_NAME, _CREATED = 6, 7, 8
-_PK_BL, _PK_KEM, _SECRET, _HANDLE, _CREDENTIAL, _USER, _ATTESTATION, _NUMBERS = range(9, 17)
+_PK_BL, _PK_KEM, _SECRET, _HANDLE, _CREDENTIAL, _USER, _ATTESTATION, _NUMBERS, _PAIRED_BY = range(9, 18)
 
 _METHODS = {1: Method.ARKG, 2: Method.SOFTWARE}
 _ID_BYTES, _SECRET_BYTES, _USER_BYTES = 8, 32, 32
@@ -58,6 +58,8 @@ class KeyRecord:
     primary_name: str
     backup_name: str
     created_at: str
+    #: The computer that made the pairing: a random id, 16 hex digits.
+    paired_by: str
     #: Without its evidence.
     seed: Seed = field(repr=False)
 
@@ -93,6 +95,7 @@ def encode(record: KeyRecord) -> bytes:
         _USER: seed.user_id,
         _ATTESTATION: seed.attestation,
         _NUMBERS: list(astuple(seed.numbers)),
+        _PAIRED_BY: bytes.fromhex(record.paired_by),
     }
     if seed.key_handle is not None:
         content[_HANDLE] = seed.key_handle
@@ -129,6 +132,7 @@ def decode(content: bytes) -> KeyRecord:
         primary_name=_name(fields_, _PRIMARY_NAME),
         backup_name=_name(fields_, _BACKUP_NAME),
         created_at=created_at,
+        paired_by=_octets(fields_, _PAIRED_BY, _ID_BYTES).hex(),
         seed=Seed(
             public_seed=_public_seed(_octets(fields_, _PK_BL), _octets(fields_, _PK_KEM)),
             numbers=_numbers(fields_),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from keyctl.core import contexts, p256, seed_cose
 from keyctl.core.pairings import Method
-from keyctl.errors import NotFoundError, UnreachableError, UnsupportedError
+from keyctl.errors import UnreachableError, UnsupportedError
 from keyctl.model import Recognition
 from keyctl.operations import opening, pair_choice, seed_trust, unlocking
 
@@ -31,6 +31,10 @@ class Signer(Protocol):
     @property
     def key(self) -> Key:
         """The backup key."""
+
+    @property
+    def session(self) -> Session | None:
+        """The connection to it; None where another process opens the key for each signature."""
 
     def sign(self, derived: DerivedKey, digest: bytes) -> bytes:
         """Sign as a derived key of the pairing, with a touch.
@@ -66,13 +70,7 @@ def signing(circumstances: Circumstances, inventory: Inventory, pairing: Pairing
     """
     seed_trust.require(circumstances, inventory, pairing)
     assert pairing.seed is not None
-    name = pair_choice.name_of(inventory, pairing.backup_id)
-    if name is None:
-        raise NotFoundError(
-            "name_not_found",
-            "the backup key of the pairing is not known here",
-            "plug it in and run `keyctl pair restore`",
-        )
+    name = pair_choice.require_name(inventory, pairing.backup_id)
     with opened_by_name(circumstances, name) as session:
         if pairing.method is Method.SOFTWARE:
             from keyctl.operations import software_seeds
@@ -88,6 +86,22 @@ def signing(circumstances: Circumstances, inventory: Inventory, pairing: Pairing
             return
     # Its own process opens the key for each signature, so it must not be open here.
     yield _SoftwareSeed(key, pin, circumstances, pairing.seed)
+
+
+def signer_of(session: Session, circumstances: Circumstances, method: Method, seed: Seed, pin: str) -> Signer:
+    """The backup key that is open and unlocked already, for a seed that is not in the inventory yet.
+
+    Args:
+        session: The key; with :attr:`Method.SOFTWARE` it is closed, as another process opens it.
+        circumstances: What the command line says.
+        method: How the seed came about.
+        seed: Which one.
+        pin: Of the key.
+    """
+    if method is Method.SOFTWARE:
+        session.close()
+        return _SoftwareSeed(session.key, pin, circumstances, seed)
+    return _OwnSeed(session, seed)
 
 
 @contextlib.contextmanager
@@ -146,6 +160,7 @@ class _SoftwareSeed:
     pin: str
     circumstances: Circumstances
     seed: Seed
+    session: None = None
 
     def __repr__(self) -> str:
         """Without the PIN."""

@@ -42,6 +42,8 @@ class FoundCopy:
 
     listed: Listed
     record: KeyRecord
+    #: SHA-256 of the record as it is on the key.
+    digest: bytes
 
 
 def record_of(inventory: Inventory, pairing: Pairing) -> KeyRecord:
@@ -55,6 +57,7 @@ def record_of(inventory: Inventory, pairing: Pairing) -> KeyRecord:
         primary_name=pair_choice.name_of(inventory, pairing.primary_id) or pairing.primary_id,
         backup_name=pair_choice.name_of(inventory, pairing.backup_id) or pairing.backup_id,
         created_at=pairing.created_at,
+        paired_by=pairing.paired_by,
         seed=replace(pairing.seed, evidence=None),
     )
 
@@ -195,7 +198,8 @@ def find_all(session: Session) -> tuple[FoundCopy, ...]:
         content = session.blobs.find(blob_key) if blob_key is not None and session.blobs.supported else None
         if content is not None:
             record = _decoded(content, session.key.label)
-            found.append(FoundCopy(listed=replace(listed, large_blob_key=blob_key), record=record))
+            told = replace(listed, large_blob_key=blob_key)
+            found.append(FoundCopy(listed=told, record=record, digest=key_record.digest(content)))
     return tuple(found)
 
 

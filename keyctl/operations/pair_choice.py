@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from keyctl.core.names import composed
 from keyctl.errors import Details, NotFoundError
+from keyctl.store import inventory as store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from keyctl.core.inventory import Inventory
     from keyctl.core.pairings import Pairing
@@ -48,10 +50,33 @@ def name_of(inventory: Inventory, key_id: str) -> str | None:
     return None if known is None else known.name
 
 
+def require_name(inventory: Inventory, key_id: str) -> str:
+    """The name of a key of a pairing.
+
+    Raises:
+        NotFoundError: It is not known here (``name_not_found``).
+    """
+    name = name_of(inventory, key_id)
+    if name is None:
+        raise NotFoundError(
+            "name_not_found",
+            "a key of the pairing is not known here",
+            "plug it in and run `keyctl pair restore`",
+        )
+    return name
+
+
 def label(inventory: Inventory, pairing: Pairing) -> str:
     """PRIMARY/BACKUP for people; a key that is not known here is a question mark."""
     names = (name_of(inventory, key_id) or _UNKNOWN for key_id in (pairing.primary_id, pairing.backup_id))
     return "/".join(names)
+
+
+def names(home: Path) -> list[str]:
+    """What the pairings of an inventory are called, for a shell to complete."""
+    inventory = store.read(home)
+    backups = {name_of(inventory, pairing.backup_id) for pairing in inventory.pairings}
+    return sorted({*filter(None, backups), *(label(inventory, pairing) for pairing in inventory.pairings)})
 
 
 def _texts(inventory: Inventory, pairing: Pairing) -> tuple[str, ...]:

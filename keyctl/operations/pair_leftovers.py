@@ -17,7 +17,7 @@ from keyctl.store import state as local_state
 from keyctl.store import unfinished as begun
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from keyctl.core.inventory import Inventory
     from keyctl.device.session import Session
@@ -47,12 +47,13 @@ def own_on(session: Session) -> tuple[bytes, ...]:
 
 
 @contextlib.contextmanager
-def undone(session: Session, before: Collection[bytes]) -> Iterator[None]:
+def undone(session: Session, before: Collection[bytes], on_undone: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Around making something on an unlocked key: should it fail, what was made is deleted again.
 
     Args:
         session: The key.
         before: What was there before, see :func:`own_on`.
+        on_undone: Called when nothing of it is left.
 
     Raises:
         KeyctlError: What went wrong, with what became of what was made.
@@ -64,6 +65,8 @@ def undone(session: Session, before: Collection[bytes]) -> Iterator[None]:
             deleted = delete_new(session, before)
         except KeyctlError:
             raise error.continued(f"what was made on {session.key.label} may still be there", CLEAN_UP) from error
+        if session.info.listing:
+            on_undone()
         if deleted:
             raise error.continued(f"what was made on {session.key.label} was deleted again") from error
         raise
@@ -71,6 +74,7 @@ def undone(session: Session, before: Collection[bytes]) -> Iterator[None]:
         # An interruption; the journal tells of what cannot be deleted now.
         with contextlib.suppress(KeyctlError):
             delete_new(session, before)
+            on_undone()
         raise
 
 
@@ -106,8 +110,9 @@ def ended(circumstances: Circumstances, unfinished: Unfinished, key_id: str) -> 
         begun.remove(circumstances.state, unfinished.pairing_id)
 
 
-def told(circumstances: Circumstances, inventory: Inventory) -> list[str]:
-    """A line for each pairing that was begun and has not ended."""
+def told(circumstances: Circumstances) -> list[str]:
+    """A line for each pairing that was begun on this computer and has not ended."""
+    inventory = store.read(circumstances.home)
     lines = []
     for unfinished in begun.read_all(circumstances.state):
         names = [_name(inventory, key_id) for key_id in unfinished.before]

@@ -1,0 +1,244 @@
+"""Pairings for people: a line for each, a block for one, and what there is to do next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from keyctl.cli import tables
+from keyctl.core.names import quoted
+from keyctl.core.pairings import Method, PairingState
+from keyctl.core.text import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from keyctl.operations.keeping_in_step import MissingAccount
+    from keyctl.operations.pair_creating import Creation
+    from keyctl.operations.pair_leftovers import CleanUp
+    from keyctl.operations.pair_removing import Removal
+    from keyctl.operations.pair_restoring import Restoration
+    from keyctl.operations.pair_verifying import Drill
+    from keyctl.operations.pair_views import PairingView
+
+_DATE_CHARACTERS = len("2026-01-31")
+_METHOD_WORDS = {
+    Method.ARKG: "arkg",
+    Method.WEBAUTHN_DRAFT: "webauthn_draft (a draft, for trying out)",
+    Method.SOFTWARE: "software (weaker)",
+    Method.REGISTRATION: "registration",
+}
+_STATE_WORDS = {
+    PairingState.VERIFIED: "verified",
+    PairingState.NEVER_VERIFIED: "never verified",
+    PairingState.BROKEN: "broken",
+    PairingState.RETIRED: "retired",
+}
+_SOFTWARE = (
+    "software is weaker than the other methods with a seed: whenever it is used, the seed is in this computer's memory"
+    ", and any program that gets the PIN and a touch gets it for good"
+)
+
+
+def name(pairing: PairingView) -> str:
+    """PRIMARY/BACKUP, as commands take it."""
+    return f"{pairing.primary or '?'}/{pairing.backup or '?'}"
+
+
+def table(pairings: Sequence[PairingView]) -> str:
+    """A line for each pairing."""
+    if not pairings:
+        return ""
+    rows = [
+        (
+            name(pairing),
+            _METHOD_WORDS[pairing.method],
+            _state(pairing),
+            pairing.fingerprint,
+            pairing.attestation,
+            str(pairing.derived_count) if pairing.fingerprint is not None else None,
+        )
+        for pairing in pairings
+    ]
+    return tables.table(("PAIRING", "METHOD", "STATE", "FINGERPRINT", "ATTESTATION", "DERIVED"), rows)
+
+
+def block(pairing: PairingView) -> str:
+    """All that is noted of one pairing."""
+    text = tables.pairs(
+        [
+            ("primary", pairing.primary or "not known here"),
+            ("backup", pairing.backup or "not known here"),
+            ("method", _METHOD_WORDS[pairing.method]),
+            ("state", _state(pairing)),
+            *_of_seed(pairing),
+            ("paired", pairing.created_at),
+            ("last drill", _last_drill(pairing)),
+        ]
+    )
+    if pairing.derived:
+        rows = [
+            (key.target, _fate(key.handed_over_at, key.replaced_at), "yes" if key.endorsed else "no", key.fingerprint)
+            for key in pairing.derived
+        ]
+        text += "\n\n" + tables.table(("DERIVED FOR", "HANDED OVER", "ENDORSED", "FINGERPRINT"), rows)
+    if pairing.missing:
+        text += "\n\n" + _missing(pairing.missing)
+    return text
+
+
+def drill(done: Drill) -> str:
+    """How a drill went."""
+    backup = visible(done.pairing.backup or "the backup key")
+    if not done.verified:
+        lines = [visible(f"the drill failed: {done.reason}")]
+        if done.pairing.missing:
+            lines += ["", _missing(done.pairing.missing)]
+        elif done.pairing.method is not Method.REGISTRATION:
+            lines.append(f"do not rely on {backup} before it is paired anew")
+        return "\n".join(lines)
+    if done.pairing.method is Method.REGISTRATION:
+        return f"{backup} is itself, and opens all that {visible(done.pairing.primary or 'the primary key')} opens"
+    also = f", and as the key of {visible(done.target)}" if done.target is not None else ""
+    where = "" if done.pairing.verified_elsewhere else " (on the computer that paired it: try another one some day)"
+    return f"{backup} signed as a key that was derived just now{also}: it can take over{where}"
+
+
+def removed(removal: Removal) -> str:
+    """What became of a pairing."""
+    label = visible(name(removal.pairing))
+    if not removal.changed:
+        return f"{label} would be removed; nothing was changed"
+    where = f", also from {visible(' and '.join(removal.removed_from))}" if removal.removed_from else ""
+    return f"the pairing {label} is removed{where}"
+
+
+def remains(removal: Removal, *, dry_run: bool) -> list[str]:
+    """What is left on keys that were not connected."""
+    if dry_run:
+        return [f"on {one.key}: its {one.what}, {one.credential_id.hex()[:16]}" for one in removal.remains]
+    return [
+        f"{one.key} was not connected and keeps its {one.what} ({one.credential_id.hex()[:16]}), which is of no use "
+        "any more and takes the room of one passkey"
+        for one in removal.remains
+    ]
+
+
+def cleaned_up(done: CleanUp, *, dry_run: bool) -> str:
+    """What became of leftovers."""
+    if dry_run:
+        return (
+            f"something may be left on: {visible(', '.join(done.remaining))}" if done.remaining else "nothing is left"
+        )
+    lines = []
+    if done.cleaned:
+        count = len(done.deleted)
+        what = (
+            "nothing was left" if count == 0 else "1 credential was deleted" if count == 1 else f"{count} were deleted"
+        )
+        lines.append(visible(f"clean: {', '.join(done.cleaned)} ({what})"))
+    if done.remaining:
+        lines.append(visible(f"something may be left on: {', '.join(done.remaining)}; plug it in and run this again"))
+    return "\n".join(lines) or "nothing is left of any pairing"
+
+
+def restored(done: Restoration, *, dry_run: bool) -> str:
+    """What was read from a key."""
+    if dry_run:
+        return visible(f"{done.key.label} carries a pairing that can be restored; nothing was changed")
+    return "\n\n".join(block(pairing) for pairing in done.pairings)
+
+
+def after_restoring(done: Restoration) -> list[str]:
+    """What to do next."""
+    notes = []
+    for pairing in done.pairings:
+        if pairing.state is PairingState.NEVER_VERIFIED:
+            notes.append(
+                f"{name(pairing)} was restored from the primary key, which proves nothing of the backup key: "
+                "`keyctl pair verify` when you have it"
+            )
+        if pairing.primary is None or pairing.backup is None:
+            notes.append(
+                f"the other key of {name(pairing)} is not known here yet: plug it in and run `keyctl pair restore`"
+            )
+        if pairing.derived_count == 0 and pairing.fingerprint is not None:
+            notes.append(
+                "which keys were derived is in no record: `keyctl pair derive --for TARGET` makes each of them again, "
+                "the same as before"
+            )
+    return notes if done.changed else ["nothing to do: the inventory has it already", *notes]
+
+
+def after_creating(result: Creation) -> list[str]:
+    """What was found out, and what to do next."""
+    notes = [f"auto: {reason}" for reason in result.reasons]
+    notes += result.remarks
+    pairing = result.pairing
+    if pairing is None:
+        return notes
+    backup = quoted(pairing.backup or "BACKUP")
+    if result.method is Method.SOFTWARE:
+        notes.append(_SOFTWARE)
+    if result.method is Method.WEBAUTHN_DRAFT:
+        notes.append("this is a draft that no site and no key on sale implements: it runs between virtual keys")
+    if result.method is not Method.REGISTRATION:
+        notes.append(
+            f"no web site accepts derived keys as a log-in today; register {backup} at each site too: "
+            f"`keyctl coverage --missing {backup}`"
+        )
+    else:
+        notes.append(f"`keyctl pair show {backup}` lists what only one of the two opens, until nothing is left")
+    if pairing.fingerprint is not None:
+        notes += [
+            f"write the fingerprint on paper and keep it with {backup}: {pairing.fingerprint}",
+            "for SSH it works today: `keyctl pair derive --for ssh:HOST`, with the backup key in the safe",
+        ]
+    return notes
+
+
+def _of_seed(pairing: PairingView) -> list[tuple[str, str | None]]:
+    if pairing.fingerprint is None:
+        return [("draft", pairing.draft)] if pairing.draft is not None else []
+    vouched = "none: only its own signature proves it" if pairing.attestation == "none" else pairing.attestation
+    if pairing.method is Method.SOFTWARE:
+        vouched = "none"
+    return [
+        ("fingerprint", pairing.fingerprint),
+        ("attestation", vouched),
+        ("carried by", ", ".join(pairing.stored_on) or "no key: it is in the inventory only"),
+        ("draft", pairing.draft),
+    ]
+
+
+def _state(pairing: PairingView) -> str:
+    moment = {
+        PairingState.VERIFIED: pairing.verified_at,
+        PairingState.BROKEN: pairing.broken_at,
+        PairingState.RETIRED: pairing.retired_at,
+    }.get(pairing.state)
+    word = _STATE_WORDS[pairing.state]
+    return f"{word} {moment[:_DATE_CHARACTERS]}" if moment is not None else word
+
+
+def _last_drill(pairing: PairingView) -> str:
+    if pairing.verified_at is None:
+        return "none yet: `keyctl pair verify`"
+    where = "another computer" if pairing.verified_elsewhere else "the computer that paired it"
+    return f"{pairing.verified_at}, on {where}"
+
+
+def _fate(handed_over_at: str | None, replaced_at: str | None) -> str:
+    if replaced_at is not None:
+        return f"replaced {replaced_at[:_DATE_CHARACTERS]}"
+    return handed_over_at[:_DATE_CHARACTERS] if handed_over_at is not None else "not yet"
+
+
+def _missing(accounts: Sequence[MissingAccount]) -> str:
+    lines = ["only one of the two keys opens:"]
+    for one in accounts:
+        label = f"{one.service} ({one.account})" if one.account else one.service
+        why = " - the site takes one key only" if one.no_backup_possible else ""
+        lines.append(visible(f"  {label}: {one.opened_by} does, {one.missing_on} does not{why}"))
+        if one.url is not None and not one.no_backup_possible:
+            lines.append(visible(f"    {one.url}"))
+    return "\n".join(lines)

@@ -1,0 +1,529 @@
+"""Pairing two keys: the backup key makes a seed and proves that it holds it, the primary key keeps its public half.
+
+Everything that can be found out for nothing comes first, then the PINs, then the touches, and last the inventory: a
+pairing is in it only when it is complete. What is made on a key is noted first, and deleted again should the rest fail.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from keyctl.core import fingerprints, pair_methods, times
+from keyctl.core.pairings import Method, Pairing, with_copy
+from keyctl.errors import KeyChoiceError, KeyctlError, NotFoundError, PinError, UnsupportedError, UsageError
+from keyctl.model import KeyState, Recognition
+from keyctl.operations import (
+    key_copies,
+    naming,
+    noting,
+    opening,
+    pair_choice,
+    pair_leftovers,
+    pair_views,
+    seed_making,
+    unlocking,
+)
+from keyctl.store import blob_keys
+from keyctl.store import inventory as store
+from keyctl.store import state as local_state
+from keyctl.store import unfinished as begun
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from keyctl.core.inventory import Inventory, KnownKey
+    from keyctl.core.key_record import KeyRecord
+    from keyctl.core.pair_methods import Choice
+    from keyctl.device.session import Session
+    from keyctl.operations.asking import Circumstances
+    from keyctl.operations.key_copies import Copy
+    from keyctl.operations.pair_views import PairingView
+    from keyctl.operations.seed_making import NewSeed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Creation:
+    """What came of pairing two keys."""
+
+    #: None in a dry run.
+    pairing: PairingView | None
+    changed: bool
+    method: Method
+    #: Why no stronger method was taken; empty where one was asked for by name.
+    reasons: tuple[str, ...]
+    #: What could not be found out or stored.
+    remarks: tuple[str, ...]
+
+
+def create(
+    circumstances: Circumstances,
+    primary: str,
+    backup: str,
+    *,
+    method: Method | None,
+    store_on_key: bool,
+    allow_unattested: bool = False,
+    dry_run: bool = False,
+) -> Creation:
+    """Pair two known keys.
+
+    Args:
+        circumstances: What the command line says.
+        primary: The name of the key of every day.
+        backup: The name of the key that is to take over.
+        method: How; None: the strongest that both can do, except :attr:`Method.SOFTWARE`.
+        store_on_key: Whether both keys get a copy of the record.
+        allow_unattested: With :attr:`Method.WEBAUTHN_DRAFT`: whether the seed may lack an attestation.
+        dry_run: Check everything that needs neither PIN nor touch, change nothing.
+
+    Raises:
+        NotFoundError: A key is not known, or the two are paired already (``pairing_exists``).
+        UsageError: It is the same key twice, or one of them is marked as lost or reset.
+        KeyChoiceError: A key that is needed is not connected, and nobody can plug it in.
+        UnsupportedError: A key cannot do it, or failed a check (``evidence_refused``).
+        PinError: A key has no PIN, or it is wrong, missing or may not be tried.
+        TouchError: Nobody touched a key in time.
+        UnreachableError: A key is gone or silent, or answers nonsense.
+    """
+    inventory = store.read(circumstances.home)
+    inventory.require_whole()
+    keys = _Pair(primary=naming.find(inventory, primary), backup=naming.find(inventory, backup))
+    _check(inventory, keys)
+    if not dry_run:
+        noting.require_writable(circumstances)
+    if method is Method.REGISTRATION:
+        return _registered(circumstances, keys, (), dry_run=dry_run)
+    with contextlib.ExitStack() as stack:
+        desk = _Desk(circumstances, keys, stack)
+        choice = desk.choose(method)
+        if choice.method is Method.REGISTRATION:
+            stack.close()
+            return _registered(circumstances, keys, choice.reasons, dry_run=dry_run)
+        if dry_run:
+            return Creation(pairing=None, changed=False, method=choice.method, reasons=choice.reasons, remarks=())
+        circumstances.asker.check_pins_for(2)
+        if choice.method is Method.WEBAUTHN_DRAFT:
+            return _by_draft(desk, choice, allow_unattested=allow_unattested)
+        return _by_seed(desk, choice, store_on_key=store_on_key)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pair:
+    """The two keys as they are known."""
+
+    primary: KnownKey
+    backup: KnownKey
+
+
+def _check(inventory: Inventory, keys: _Pair) -> None:
+    """What the inventory alone says against it."""
+    names = f"{keys.primary.name} and {keys.backup.name}"
+    if keys.primary.id == keys.backup.id:
+        raise UsageError(
+            "usage", f"{keys.primary.name} cannot be its own backup key", "name two keys: `keyctl list` shows them"
+        )
+    if keys.primary.virtual is not keys.backup.virtual:
+        raise UnsupportedError(
+            "unsupported",
+            f"{names} are a virtual and a physical key, which are never paired",
+            "a virtual key is for trying out: its secrets lie in a file",
+        )
+    for key in (keys.primary, keys.backup):
+        if key.state is not KeyState.ACTIVE:
+            raise UsageError(
+                "usage",
+                f"{key.name} is marked as {key.state}",
+                f"name a key that is in use; if {key.name} is, run `keyctl scan -k` with it, or `keyctl found`",
+                key=key.name,
+            )
+    for pairing in inventory.pairings_of(keys.backup.id):
+        if pairing.primary_id == keys.primary.id and pairing.retired_at is None:
+            label = pair_choice.label(inventory, pairing)
+            raise NotFoundError(
+                "pairing_exists",
+                f"{names} are paired already, by the method {pairing.method}",
+                f"`keyctl pair verify {label}` tries it; to pair them anew, `keyctl pair remove {label}` first",
+                key=keys.backup.name,
+            )
+
+
+class _Desk:
+    """The two keys on it, or one after the other where there is but one port."""
+
+    def __init__(self, circumstances: Circumstances, keys: _Pair, stack: contextlib.ExitStack) -> None:
+        self.circumstances = circumstances
+        self.keys = keys
+        self._stack = stack
+        self.backup = self._if_connected(keys.backup)
+        self.primary = self._if_connected(keys.primary)
+        for key, session in ((keys.backup, self.backup), (keys.primary, self.primary)):
+            if session is None and circumstances.turn_s == 0:
+                raise KeyChoiceError(
+                    "no_key",
+                    f"{key.name} is not connected",
+                    "plug in both keys; at a terminal, or with --wait SECONDS, one after the other will do; "
+                    "`--method registration` needs neither",
+                    key=key.name,
+                )
+
+    @property
+    def both(self) -> bool:
+        """Whether both keys are connected at the same time."""
+        return self.primary is not None and self.backup is not None
+
+    def choose(self, wanted: Method | None) -> Choice:
+        """The method, after every check that costs nothing; may wait for the backup key."""
+        if self.backup is None:
+            if self.primary is not None:
+                # Its place may be needed; a card that is taken off the reader is gone anyway.
+                self.check_able(self.primary, wanted)
+                self.primary.close()
+                self.primary = None
+            self.backup = self._in_turn(self.keys.backup, "the backup key")
+        sides = [
+            pair_methods.Side(name=key.name, virtual=key.virtual, info=session.info if session is not None else None)
+            for key, session in ((self.keys.primary, self.primary), (self.keys.backup, self.backup))
+        ]
+        if wanted is None:
+            choice = pair_methods.strongest(*sides)
+        else:
+            for role, side in zip(("primary", "backup"), sides, strict=True):
+                if side.info is not None or role == "backup":
+                    _require(wanted, side, role)
+            choice = pair_methods.Choice(method=wanted, reasons=())
+        if choice.method is not Method.REGISTRATION:
+            for session in (self.backup, self.primary):
+                if session is not None:
+                    self.check_able(session, choice.method)
+        return choice
+
+    def check_able(self, session: Session, method: Method | None) -> None:
+        """What speaks against a connected key, without PIN and touch."""
+        label = session.key.label
+        if session.is_u2f:
+            if method in {None, Method.REGISTRATION}:
+                return
+            raise UnsupportedError(
+                "unsupported",
+                f"{label} only knows U2F: it has no PIN and can keep nothing of a pairing",
+                "pair it with `--method registration`",
+                key=label,
+            )
+        unlocking.require_pin_support(session)
+        if not session.info.pin_set and method is not None:
+            raise PinError(
+                "pin_not_set",
+                f"{label} has no PIN yet, and without one anybody who finds it could use it",
+                f"give it one with `keyctl pin set -k {label}`",
+                key=label,
+            )
+
+    def turn_of_primary(self) -> Session:
+        """The primary key, open; where there is one port it takes the place of the backup key."""
+        if self.primary is None:
+            name = self.keys.backup.name
+            self.circumstances.asker.tell(f"{name} is done: you can put it back into the safe now")
+            self.primary = self._in_turn(self.keys.primary, "the primary key")
+        return self.primary
+
+    def close_backup(self) -> None:
+        """End the connection to the backup key."""
+        assert self.backup is not None
+        self.backup.close()
+        self.backup = None
+
+    def reopened_backup(self) -> Session:
+        """The backup key once more, after another process had it."""
+        self.backup = self._in_turn(self.keys.backup, "the backup key")
+        return self.backup
+
+    def _if_connected(self, key: KnownKey) -> Session | None:
+        waits = replace(self.circumstances.waits, plug_s=0.0)
+        try:
+            return self._opened(replace(self.circumstances, wanted=key.name, waits=waits), key)
+        except KeyChoiceError:
+            return None
+
+    def _in_turn(self, key: KnownKey, what: str) -> Session:
+        if self.circumstances.turn_s > 0:
+            self.circumstances.asker.tell(f"{what} is next: {key.name}")
+        waits = replace(self.circumstances.waits, plug_s=self.circumstances.turn_s)
+        return self._opened(replace(self.circumstances, wanted=key.name, waits=waits), key)
+
+    def _opened(self, circumstances: Circumstances, key: KnownKey) -> Session:
+        session = self._stack.enter_context(opening.opened(circumstances))
+        if session.key.recognition is Recognition.CLAIMED and session.key.id != key.id:
+            raise KeyChoiceError("no_key", f"{key.name} is not connected", "plug it in", key=key.name)
+        return session
+
+
+def _require(method: Method, side: pair_methods.Side, role: str) -> None:
+    if (why := pair_methods.why_not(method, side, role=role)) is not None:
+        raise UnsupportedError(
+            "unsupported",
+            f"{side.name} cannot be a {role} key by the method {method}: {why}",
+            "`--method auto` takes the strongest method that both keys can do",
+            key=side.name,
+        )
+
+
+@dataclass
+class _Making:
+    """A pairing that is being made by a seed; mutable, as what is done so far decides what an error means."""
+
+    desk: _Desk
+    method: Method
+    pairing_id: str = field(default_factory=store.new_id)
+    created_at: str = field(default_factory=times.now)
+    pin: str | None = None
+    before: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
+    copies: list[Copy] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def circumstances(self) -> Circumstances:
+        return self.desk.circumstances
+
+    def note(self) -> None:
+        """Write down what is about to be made where."""
+        begun.write(self.circumstances.state, self._unfinished())
+
+    def undone(self, key_id: str) -> None:
+        """Nothing is left on that key."""
+        pair_leftovers.ended(self.circumstances, self._unfinished(), key_id)
+        self.before.pop(key_id, None)
+
+    def _unfinished(self) -> begun.Unfinished:
+        keys = self.desk.keys
+        return begun.Unfinished(
+            pairing_id=self.pairing_id,
+            primary_id=keys.primary.id,
+            backup_id=keys.backup.id,
+            started_at=self.created_at,
+            before=dict(self.before),
+        )
+
+
+def _by_seed(desk: _Desk, choice: Choice, *, store_on_key: bool) -> Creation:
+    making = _Making(desk, choice.method)
+    both = desk.both
+    with contextlib.ExitStack() as careful:
+        backup = desk.backup
+        assert backup is not None
+        if store_on_key:
+            for session in (backup, desk.primary):
+                if session is not None:
+                    key_copies.require_room(session)
+        _unlock(backup, making, backup=True)
+        if desk.primary is not None:
+            _unlock(desk.primary, making, backup=False)
+            # Before any touch, as it would be in vain with a wrong one.
+            desk.primary.verify_pin()
+        new, backup = _seed_made(making, backup, careful)
+        pairing = _pairing(making, new)
+        inventory = store.read(making.circumstances.home)
+        record = key_copies.record_of(inventory, pairing)
+        making.circumstances.asker.tell(f"the fingerprint of its seed is {fingerprints.of_seed(new.points)}")
+        if store_on_key:
+            if new.large_blob_key is None:
+                making.remarks.append(
+                    f"{backup.key.label} has no large blobs, so it does not carry the pairing: keep a copy of "
+                    "`keyctl inventory export`, or a lost computer takes the list of derived keys with it"
+                )
+            else:
+                making.copies.append(key_copies.store_on_backup(backup, record, new.large_blob_key))
+        key_copies.require_untouched(backup, making.before[desk.keys.backup.id])
+        if both:
+            return _finished(making, pairing, record, choice, careful, store_on_key=store_on_key)
+        # It leaves now, so that what goes wrong from here on leaves its seed there.
+        careful.close()
+        desk.close_backup()
+    try:
+        with contextlib.ExitStack() as careful:
+            return _finished(making, pairing, record, choice, careful, store_on_key=store_on_key)
+    except KeyctlError as error:
+        name = desk.keys.backup.name
+        raise error.continued(f"the seed on {name} is left from it", pair_leftovers.CLEAN_UP) from error
+
+
+def _unlock(session: Session, making: _Making, *, backup: bool) -> None:
+    unlocking.require_current_pin_usable(session)
+    if backup and making.method is Method.SOFTWARE:
+        from keyctl.operations import software_seeds
+
+        software_seeds.require(session)
+        making.pin = software_seeds.ask_pin(session, making.circumstances)
+        session.use_pin(making.pin)
+    else:
+        unlocking.unlock(session, making.circumstances)
+
+
+def _seed_made(making: _Making, backup: Session, careful: contextlib.ExitStack) -> tuple[NewSeed, Session]:
+    """The seed, and the backup key as it is open now; *careful* undoes it where the rest fails."""
+    key_id = making.desk.keys.backup.id
+    before = making.before[key_id] = pair_leftovers.own_on(backup)
+    making.note()
+    if making.method is Method.ARKG:
+        careful.enter_context(pair_leftovers.undone(backup, before, lambda: making.undone(key_id)))
+        new = seed_making.make_arkg(backup, making.circumstances, before)
+        if new.policy is not None and new.policy.reason is not None:
+            making.remarks.append(
+                f"whether {backup.key.label} would sign without PIN or touch could not be tried: {new.policy.reason}"
+            )
+        return new, backup
+    assert making.pin is not None
+    key = backup.key
+    making.desk.close_backup()
+    new = seed_making.make_software(key, making.pin, making.circumstances, before)
+    backup = making.desk.reopened_backup()
+    backup.use_pin(making.pin)
+    careful.enter_context(pair_leftovers.undone(backup, before, lambda: making.undone(key_id)))
+    return new, backup
+
+
+def _pairing(making: _Making, new: NewSeed) -> Pairing:
+    keys = making.desk.keys
+    return Pairing(
+        id=making.pairing_id,
+        primary_id=keys.primary.id,
+        backup_id=keys.backup.id,
+        method=making.method,
+        seed=new.seed,
+        created_at=making.created_at,
+        paired_by=local_state.computer_id(making.circumstances.state),
+    )
+
+
+def _finished(
+    making: _Making,
+    pairing: Pairing,
+    record: KeyRecord,
+    choice: Choice,
+    careful: contextlib.ExitStack,
+    *,
+    store_on_key: bool,
+) -> Creation:
+    """The primary key's part, and the inventory."""
+    desk = making.desk
+    if store_on_key:
+        had_turn = desk.primary is not None
+        primary = desk.turn_of_primary()
+        if not had_turn:
+            desk.check_able(primary, making.method)
+            key_copies.require_room(primary)
+            _unlock(primary, making, backup=False)
+        key_id = desk.keys.primary.id
+        before = making.before[key_id] = pair_leftovers.own_on(primary)
+        making.note()
+        careful.enter_context(pair_leftovers.undone(primary, before, lambda: making.undone(key_id)))
+        copy = key_copies.store_on_primary(primary, record, before)
+        if copy.blob_key is None:
+            making.remarks.append(
+                f"{primary.key.label} has no large blobs: it carries the seed only, and derived keys need the inventory"
+                " or the backup key"
+            )
+        making.copies.append(copy)
+    for copy in making.copies:
+        pairing = with_copy(pairing, copy.stored)
+    _note(making, pairing)
+    inventory = store.read(making.circumstances.home)
+    return Creation(
+        pairing=pair_views.view(inventory, pairing),
+        changed=True,
+        method=choice.method,
+        reasons=choice.reasons,
+        remarks=tuple(making.remarks),
+    )
+
+
+def _note(making: _Making, pairing: Pairing) -> None:
+    """Write the pairing down; only then it is one."""
+    assert pairing.seed is not None
+    state = making.circumstances.state
+    seed_hash = pairing.seed_hash
+    assert seed_hash is not None
+    local_state.write_seed_pin(state, pairing.id, seed_hash)
+    with _writing(making.circumstances, pairing) as changes:
+        changes.put_pairing(pairing)
+    for copy in making.copies:
+        if copy.blob_key is not None:
+            blob_keys.write(state, pairing.id, copy.stored.key_id, copy.blob_key)
+    begun.remove(state, pairing.id)
+
+
+@contextlib.contextmanager
+def _writing(circumstances: Circumstances, pairing: Pairing) -> Iterator[store.Changes]:
+    """The inventory for one more pairing, whose keys are still known."""
+    with store.changing(circumstances.home, circumstances.waits.lock_s) as changes:
+        for key_id in (pairing.primary_id, pairing.backup_id):
+            if changes.inventory.key_with_id(key_id) is None:
+                raise NotFoundError(
+                    "name_not_found",
+                    "one of the two keys was forgotten while they were paired",
+                    "add it again with `keyctl add NAME`, and pair the two again",
+                )
+        yield changes
+
+
+def _by_draft(desk: _Desk, choice: Choice, *, allow_unattested: bool) -> Creation:
+    """The recovery draft: the primary key itself keeps the seed, and makes keys from it when a site asks."""
+    from keyctl.operations import pair_draft
+
+    circumstances = desk.circumstances
+    backup, primary = desk.backup, desk.primary
+    assert backup is not None
+    assert primary is not None
+    for session in (backup, primary):
+        pair_draft.require(session)
+        unlocking.require_current_pin_usable(session)
+        unlocking.unlock(session, circumstances)
+    primary.verify_pin()
+    seed = pair_draft.export_seed(backup)
+    pair_draft.import_seed(primary, seed, allow_unattested=allow_unattested)
+    now = times.now()
+    pairing = Pairing(
+        id=store.new_id(),
+        primary_id=desk.keys.primary.id,
+        backup_id=desk.keys.backup.id,
+        method=Method.WEBAUTHN_DRAFT,
+        recovery_seed=seed,
+        created_at=now,
+        paired_by=local_state.computer_id(circumstances.state),
+    )
+    try:
+        with _writing(circumstances, pairing) as changes:
+            changes.put_pairing(pairing)
+    except KeyctlError:
+        pair_draft.remove_seed(primary, seed)
+        raise
+    return _made(circumstances, pairing, choice.reasons)
+
+
+def _registered(circumstances: Circumstances, keys: _Pair, reasons: tuple[str, ...], *, dry_run: bool) -> Creation:
+    """No seed: the two keys are kept in step by hand."""
+    if dry_run:
+        return Creation(pairing=None, changed=False, method=Method.REGISTRATION, reasons=reasons, remarks=())
+    pairing = Pairing(
+        id=store.new_id(),
+        primary_id=keys.primary.id,
+        backup_id=keys.backup.id,
+        method=Method.REGISTRATION,
+        created_at=times.now(),
+        paired_by=local_state.computer_id(circumstances.state),
+    )
+    with _writing(circumstances, pairing) as changes:
+        changes.put_pairing(pairing)
+    return _made(circumstances, pairing, reasons)
+
+
+def _made(circumstances: Circumstances, pairing: Pairing, reasons: tuple[str, ...]) -> Creation:
+    inventory = store.read(circumstances.home)
+    return Creation(
+        pairing=pair_views.view(inventory, pairing),
+        changed=True,
+        method=pairing.method,
+        reasons=reasons,
+        remarks=(),
+    )

@@ -1,0 +1,176 @@
+"""Ending a pairing: from both keys where they are connected, and from the inventory."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from keyctl.core.pairings import Method
+from keyctl.core.text import visible
+from keyctl.errors import KeyChoiceError
+from keyctl.operations import key_copies, noting, opening, pair_choice, pair_views, stranding, unlocking
+from keyctl.store import blob_keys
+from keyctl.store import inventory as store
+from keyctl.store import state as local_state
+
+if TYPE_CHECKING:
+    from keyctl.core.inventory import Inventory
+    from keyctl.core.pairings import Pairing
+    from keyctl.device.session import Session
+    from keyctl.operations.asking import Circumstances
+    from keyctl.operations.pair_views import PairingView
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remains:
+    """What is left on a key that was not connected."""
+
+    #: Its name, or its number where it is not known here.
+    key: str
+    credential_id: bytes
+    #: ``seed`` on the backup key, ``record`` on the primary key.
+    what: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Removal:
+    """What came of removing a pairing."""
+
+    pairing: PairingView
+    changed: bool
+    #: Names of the keys from which it was deleted.
+    removed_from: tuple[str, ...]
+    remains: tuple[Remains, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """A credential of the pairing on a key."""
+
+    key_id: str
+    credential_id: bytes
+    what: str
+
+
+def remove(circumstances: Circumstances, text: str | None, *, dry_run: bool) -> Removal:
+    """Delete a pairing: the seed on the backup key, the record on the primary key, and what the inventory says of it.
+
+    A key that is not connected keeps its part, which is told.
+
+    Raises:
+        NotFoundError: There is no such pairing, or several fit.
+        DeclinedError: The answer was no.
+        PinError: A connected key wants its PIN, and it is wrong, missing or may not be tried.
+        UnreachableError: A key is gone or silent; what was deleted is noted.
+    """
+    inventory = store.read(circumstances.home)
+    inventory.require_whole()
+    pairing = pair_choice.find(inventory, text)
+    label = pair_choice.label(inventory, pairing)
+    warning = _warning(inventory, pairing, label)
+    stranded = stranding.derived_lines(inventory, pairing)
+    shown = pair_views.view(inventory, pairing)
+    places = _places(pairing)
+    if dry_run:
+        for line in (*stranded.splitlines(), *warning.splitlines()):
+            circumstances.asker.tell(line)
+        return Removal(pairing=shown, changed=False, removed_from=(), remains=_remains(inventory, places))
+    noting.require_writable(circumstances)
+    if stranded:
+        circumstances.asker.confirm_by_typing(f"{stranded}{warning}", label)
+    else:
+        circumstances.asker.confirm(f"{warning}\nRemove it?", label)
+    with contextlib.ExitStack() as stack:
+        sessions = _connected(circumstances, inventory, pairing, places, stack)
+        circumstances.asker.check_pins_for(len(sessions))
+        for session in sessions.values():
+            unlocking.require_current_pin_usable(session)
+            unlocking.unlock(session, circumstances)
+        for session in sessions.values():
+            # Nothing is deleted before every PIN is known to be right.
+            session.verify_pin()
+        removed_from = [
+            session.key.label
+            for key_id, session in sessions.items()
+            if _removed(circumstances, pairing, [place for place in places if place.key_id == key_id], session)
+        ]
+    with store.changing(circumstances.home, circumstances.waits.lock_s) as changes:
+        changes.remove_pairing(pairing.id)
+    local_state.forget_seed(circumstances.state, pairing.id)
+    for key_id in (pairing.primary_id, pairing.backup_id):
+        blob_keys.forget(circumstances.state, pairing.id, key_id)
+    left = [place for place in places if place.key_id not in sessions]
+    return Removal(pairing=shown, changed=True, removed_from=tuple(removed_from), remains=_remains(inventory, left))
+
+
+def _warning(inventory: Inventory, pairing: Pairing, label: str) -> str:
+    label = visible(label)
+    backup = visible(pair_choice.name_of(inventory, pairing.backup_id) or "the backup key")
+    if pairing.method is Method.REGISTRATION:
+        return f"keyctl no longer keeps {label} in step; on the keys nothing changes."
+    derived = ""
+    if pairing.derived:
+        count = len(pairing.derived)
+        keys = "the key that was derived" if count == 1 else f"any of the {count} keys that were derived"
+        derived = f" Nobody can sign with {keys} any more."
+    return f"This deletes the seed that {backup} holds for {label}; nothing brings it back.{derived}"
+
+
+def _places(pairing: Pairing) -> tuple[_Place, ...]:
+    """Where something of it lies, the primary key first: a seed without a record is better than the reverse."""
+    found = {
+        (record.key_id, record.credential_id): _Place(
+            key_id=record.key_id, credential_id=record.credential_id, what="record"
+        )
+        for record in pairing.stored_on
+    }
+    if pairing.seed is not None:
+        seed = (pairing.backup_id, pairing.seed.credential_id)
+        found[seed] = _Place(key_id=seed[0], credential_id=seed[1], what="seed")
+    return tuple(sorted(found.values(), key=lambda place: place.what))
+
+
+def _connected(
+    circumstances: Circumstances,
+    inventory: Inventory,
+    pairing: Pairing,
+    places: tuple[_Place, ...],
+    stack: contextlib.ExitStack,
+) -> dict[str, Session]:
+    """Those keys that are connected and hold something of it, by id."""
+    wanted = {place.key_id for place in places}
+    if pairing.method is Method.WEBAUTHN_DRAFT:
+        wanted = {pairing.primary_id}
+    sessions = {}
+    for key_id in sorted(wanted, key=lambda key_id: key_id != pairing.primary_id):
+        name = pair_choice.name_of(inventory, key_id)
+        if name is None:
+            continue
+        waits = replace(circumstances.waits, plug_s=0.0)
+        with contextlib.suppress(KeyChoiceError):
+            sessions[key_id] = stack.enter_context(opening.opened(replace(circumstances, wanted=name, waits=waits)))
+    return sessions
+
+
+def _removed(circumstances: Circumstances, pairing: Pairing, places: list[_Place], session: Session) -> bool:
+    """Whether something was deleted from an unlocked key."""
+    if pairing.method is Method.WEBAUTHN_DRAFT:
+        from keyctl.operations import pair_draft
+
+        assert pairing.recovery_seed is not None
+        return pair_draft.remove_seed(session, pairing.recovery_seed)
+    return any(
+        [key_copies.remove(session, circumstances, pairing.id, place.credential_id) for place in places]  # noqa: C419  # every one, also after the first
+    )
+
+
+def _remains(inventory: Inventory, places: tuple[_Place, ...] | list[_Place]) -> tuple[Remains, ...]:
+    return tuple(
+        Remains(
+            key=pair_choice.name_of(inventory, place.key_id) or place.key_id,
+            credential_id=place.credential_id,
+            what=place.what,
+        )
+        for place in places
+    )
