@@ -30,10 +30,29 @@ def unlock(session: Session, circumstances: Circumstances) -> None:
         UnsupportedError: The key has no PINs.
         PinError: It has no PIN, none may be tried now, or none was given.
     """
+    hand_over(session, circumstances, ask(session, circumstances))
+
+
+def ask(session: Session, circumstances: Circumstances) -> str:
+    """The current PIN, asked for after everything that can be said before.
+
+    Raises:
+        UnsupportedError: The key has no PINs.
+        PinError: It has no PIN, none may be tried now, or none was given.
+    """
     retries = check_unlockable(session, circumstances)
     request = PinRequest(key=session.key.label, purpose="current", tries_left=retries.left)
     pin = pins.normalised(circumstances.asker.pin(request))
     pins.check_current(pin)
+    return pin
+
+
+def hand_over(session: Session, circumstances: Circumstances, pin: str) -> None:
+    """Hand the current PIN to the session; only a key that says without it not which one it is sees it at once.
+
+    Raises:
+        PinError: Such a key refuses it.
+    """
     session.use_pin(pin)
     # A key that wants another PIN first answers nothing with this one either.
     if session.key.recognition is Recognition.LOCKED and not session.info.force_pin_change:
@@ -49,20 +68,30 @@ def check_unlockable(session: Session, circumstances: Circumstances) -> PinRetri
         UnsupportedError: The key has no PINs.
         PinError: It has no PIN, or none may be tried now.
     """
-    label = session.key.label
+    require_pin(session)
+    require_trust(session, circumstances)
+    _require_no_failure_before(session, circumstances)
+    retries = session.pin_retries()
+    _require_tries(session.key.label, retries, attended=circumstances.asker.attended)
+    return retries
+
+
+def require_pin(session: Session) -> None:
+    """Refuse keys without a PIN.
+
+    Raises:
+        UnsupportedError: It cannot have one.
+        PinError: It has none yet (``pin_not_set``).
+    """
     require_pin_support(session)
     if not session.info.pin_set:
+        label = session.key.label
         raise PinError(
             "pin_not_set",
             f"{label} has no PIN yet",
             "give it one with `keyctl pin set`; without a PIN a key does not tell what it holds",
             key=label,
         )
-    require_trust(session, circumstances)
-    _require_no_failure_before(session, circumstances)
-    retries = session.pin_retries()
-    _require_tries(label, retries, attended=circumstances.asker.attended)
-    return retries
 
 
 def require_pin_support(session: Session) -> None:
