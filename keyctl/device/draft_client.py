@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fido2.ctap import CtapDevice
-    from fido2.ctap2 import Ctap2
+    from fido2.ctap2.base import Ctap2
     from fido2.webauthn import (
         AuthenticationResponse,
         PublicKeyCredentialCreationOptions,

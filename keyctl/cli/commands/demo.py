@@ -12,17 +12,18 @@ from keyctl.cli.frame import Command, Outcome
 from keyctl.errors import Exit, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _PIN = "demo-4711"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One command line, really run, and what it printed."""
+    """One command line, really run, and what it printed; or what a site and a browser said to each other."""
 
     about: str
-    command: str
+    #: None: no command of keyctl is needed for it.
+    command: str | None
     exit_status: int
     output: str
 
@@ -45,18 +46,29 @@ def COMMAND() -> Outcome:  # noqa: N802  # as in the catalogue
 
 
 def _play(folder: Path) -> Iterator[Step]:
-    from keyctl.operations import demonstration
+    player = _Player(folder)
+    yield from _play_accounts(player)
+    yield from _play_draft(player)
 
-    pin_file = folder / "pin"
-    pin_file.touch(mode=0o600)
-    pin_file.write_text(f"{_PIN}\n")
-    wrong_file = folder / "wrong-pin"
-    wrong_file.touch(mode=0o600)
-    wrong_file.write_text("not the PIN\n")
-    home = folder / "home"
 
-    def step(about: str, command: str, expected: int = 0) -> Step:
-        done = _run(about, command, folder, home)
+class _Player:
+    """Runs the command lines of the story.
+
+    Args:
+        folder: Where the files that they name are.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.home = folder / "home"
+        for name, content in (("pin", _PIN), ("wrong-pin", "not the PIN")):
+            file = folder / name
+            file.touch(mode=0o600)
+            file.write_text(f"{content}\n")
+
+    def run(self, about: str, command: str, expected: int = 0) -> Step:
+        """One command line, which has to end with *expected*."""
+        done = _run(about, command, self._folder, self.home)
         if done.exit_status == Exit.INTERRUPTED:
             raise KeyboardInterrupt
         if done.exit_status == Exit.STORE:
@@ -66,48 +78,92 @@ def _play(folder: Path) -> Iterator[Step]:
             raise RuntimeError(f"`{command}` ended with {done.exit_status}: {done.output}")
         return done
 
-    yield step("two keys: blue for the key ring, green for the safe", "keyctl virtual new blue")
-    yield step("", "keyctl virtual new green")
-    yield step("both get a PIN", "keyctl pin set --key virtual:blue --pin-file pin")
-    yield step("", "keyctl pin set --key virtual:green --pin-file pin")
-    yield step("and a name, by which they are known again", "keyctl add blue --role primary --key virtual:blue")
-    yield step("", "keyctl add green --role backup --location 'the safe' --key virtual:green")
-    yield step("what is connected?", "keyctl list")
-    yield step("what is it, and what can it do?", "keyctl info --key blue")
-    ids = demonstration.sign_up(home, "blue", _PIN, demonstration.PRIMARY_SITES)
-    demonstration.sign_up(home, "green", _PIN, demonstration.BACKUP_SITES)
-    yield step(
+    def told(self, about: str, scene: Callable[[], list[str]]) -> Step:
+        """What is said where keyctl has no part in it."""
+        try:
+            lines = scene()
+        except StoreError as error:
+            raise _no_room() from error
+        return Step(about=about, command=None, exit_status=Exit.DONE, output="\n".join(lines))
+
+
+def _play_accounts(player: _Player) -> Iterator[Step]:
+    """Two keys, what they open, and what only one of them opens."""
+    from keyctl.operations import demonstration
+
+    yield player.run("two keys: blue for the key ring, green for the safe", "keyctl virtual new blue")
+    yield player.run("", "keyctl virtual new green")
+    yield player.run("both get a PIN", "keyctl pin set --key virtual:blue --pin-file pin")
+    yield player.run("", "keyctl pin set --key virtual:green --pin-file pin")
+    yield player.run("and a name, by which they are known again", "keyctl add blue --role primary --key virtual:blue")
+    yield player.run("", "keyctl add green --role backup --location 'the safe' --key virtual:green")
+    yield player.run("what is connected?", "keyctl list")
+    yield player.run("what is it, and what can it do?", "keyctl info --key blue")
+    ids = demonstration.sign_up(player.home, "blue", _PIN, demonstration.PRIMARY_SITES)
+    demonstration.sign_up(player.home, "green", _PIN, demonstration.BACKUP_SITES)
+    yield player.run(
         "(a browser has signed up at three sites with blue, at two with green) what do they open?",
         "keyctl scan --key blue --pin-file pin",
     )
-    yield step("", "keyctl scan --key green --pin-file pin")
-    yield step(
+    yield player.run("", "keyctl scan --key green --pin-file pin")
+    yield player.run(
         "a second factor is on no list that a key could print, so it is noted by hand",
         "keyctl service add PayPal --account kim --on blue --recovery sms",
     )
-    yield step("which account does only one key open?", "keyctl coverage")
-    yield step("and what is to be done about it?", "keyctl coverage --missing green")
-    yield step(
+    yield player.run("which account does only one key open?", "keyctl coverage")
+    yield player.run("and what is to be done about it?", "keyctl coverage --missing green")
+    yield player.run(
         "a wrong PIN costs one try, and says so",
         "keyctl passkeys list --key blue --pin-file wrong-pin",
         expected=Exit.PIN,
     )
     bank, code = ids[1][:16], ids[2][:16]
-    yield step(
+    yield player.run(
         "after that none is spent without a person, unless told so; names can be changed",
         f"keyctl passkeys rename {bank} --user-name kim.lee@bank.example --key blue --pin-file pin --try-pin-again",
     )
-    yield step(
+    yield player.run(
         "what only this key opens is not deleted by a mere --yes",
         f"keyctl passkeys delete {code} --yes --key blue --pin-file pin",
         expected=Exit.USAGE,
     )
-    yield step("scripts read JSON", "keyctl coverage --json")
-    yield step("green is plugged in anew and erased", "keyctl virtual unplug green")
-    yield step("", "keyctl virtual plug green")
-    yield step("", "keyctl reset --key green --confirm green")
-    yield step("blue is taken out; what is known is known without any key", "keyctl virtual unplug blue")
-    yield step("", "keyctl coverage --check", expected=Exit.FOUND)
+    yield player.run("scripts read JSON", "keyctl coverage --json")
+    yield player.run("green is plugged in anew and erased", "keyctl virtual unplug green")
+    yield player.run("", "keyctl virtual plug green")
+    yield player.run("", "keyctl reset --key green --confirm green")
+    yield player.run("blue is taken out; what is known is known without any key", "keyctl virtual unplug blue")
+    yield player.run("", "keyctl coverage --check", expected=Exit.FOUND)
+
+
+def _play_draft(player: _Player) -> Iterator[Step]:
+    """The five steps of the WebAuthn draft: pair, store, lose, recover, promote."""
+    from keyctl.operations.demo_recovery import Story
+
+    story = Story(player.home, _PIN)
+    yield player.run(
+        "a DRAFT of WebAuthn, which no browser, no site and no key on sale has: two more virtual keys play it",
+        "keyctl virtual new gold --profile draft",
+    )
+    yield player.run("", "keyctl virtual new iron --profile draft")
+    yield player.run("", "keyctl pin set --key virtual:gold --pin-file pin")
+    yield player.run("", "keyctl pin set --key virtual:iron --pin-file pin")
+    yield player.run("", "keyctl add gold --role primary --key virtual:gold")
+    yield player.run("", "keyctl add iron --role backup --location 'the safe' --key virtual:iron")
+    yield player.told("(a browser signs up with gold)", lambda: story.sign_up("gold"))
+    yield player.told(
+        "draft, step 1 of 5: pair; iron hands its seed to gold, and goes into the safe",
+        lambda: story.pair("gold", "iron"),
+    )
+    yield player.run("", "keyctl virtual unplug iron")
+    yield player.told("draft, step 2 of 5: log in; the site sees the new seed", lambda: story.log_in("gold"))
+    yield player.told("from then on it is one touch as before", lambda: story.log_in("gold"))
+    yield player.run("draft, step 3 of 5: gold is lost; iron is fetched", "keyctl virtual unplug gold")
+    yield player.run("", "keyctl virtual plug iron")
+    yield player.told("(a curious site asks for more than its due)", lambda: story.linking("iron"))
+    yield player.told("draft, steps 4 and 5 of 5: recover, and promote the backup", lambda: story.recover("iron"))
+    yield player.told("iron logs in as gold did", lambda: story.log_in("iron"))
+    yield player.run("somebody finds gold, and knows the PIN", "keyctl virtual plug gold")
+    yield player.told("", lambda: story.thief("gold"))
 
 
 def _no_room() -> StoreError:
@@ -130,6 +186,10 @@ def _run(about: str, command: str, folder: Path, home: Path) -> Step:
     if "--pin-file" in words:
         at = words.index("--pin-file") + 1
         words[at] = str(folder / words[at])
+    if "--pin-command" in words:
+        at = words.index("--pin-command") + 1
+        program, file = words[at].split()
+        words[at] = shlex.join([program, str(folder / file)])
     output = io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         status = main([*words, "--home", str(home)])
@@ -140,6 +200,7 @@ def _text(step: Step) -> str:
     from keyctl.core.text import visible
 
     heading = f"\n# {step.about}\n" if step.about else ""
+    command = f"$ {step.command}\n" if step.command is not None else ""
     status = f"\n[exit {step.exit_status}]" if step.exit_status else ""
     output = "\n".join(visible(line) for line in step.output.split("\n"))
-    return f"{heading}$ {step.command}\n{output}{status}"
+    return f"{heading}{command}{output}{status}"
