@@ -6,30 +6,23 @@ key takes over at the site. No shipping key, site or browser has the draft.
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from keyctl.core import recovery
 from keyctl.errors import NotFoundError
-from keyctl.model import Waits
-from keyctl.operations import pair_draft
 from keyctl.operations.demo_browser import Browser, UnlistedError
 from keyctl.operations.demo_site import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from keyctl.device.draft_client import DraftClient
-    from keyctl.device.session import Session
     from keyctl.operations.demo_site import Account
 
 SITE = "shop.example"
 USER = "kim"
-#: A virtual key is touched at once.
-_NO_WAITS = Waits(touch_s=0, plug_s=0, lock_s=0)
 
 
 class Story:
@@ -67,21 +60,6 @@ class Story:
             self._asked("a new credential, and how often your seeds changed"),
             f"{key}: touched; made a credential",
             self._says(f"hello, {USER}; your key has {'a backup' if wanted else 'no backup yet'}"),
-        ]
-
-    def pair(self, primary: str, backup: str) -> list[str]:
-        """Have the primary key take the seed of its backup key."""
-        with self._session(backup) as session:
-            seed = pair_draft.export_seed(session)
-        with self._session(primary) as session:
-            pair_draft.import_seed(session, seed)
-        with self._session(backup) as session:
-            if not pair_draft.drill(session, seed):
-                raise RuntimeError(f"{backup} does not hold its own seed")
-        return [
-            f"{backup}: touched; handed out its seed, which its certificate vouches for",
-            f"{primary}: touched; took the seed",
-            f"{backup}: touched; recovered with a trial credential",
         ]
 
     def log_in(self, key: str) -> list[str]:
@@ -155,15 +133,6 @@ class Story:
         from keyctl.device import draft_client
 
         return draft_client.opened(self._home, key, self._site.origin, self._pin)
-
-    @contextlib.contextmanager
-    def _session(self, key: str) -> Iterator[Session]:
-        from keyctl.device import discover, session
-
-        found = next(found for found in discover.discover(self._home, "virtual:").found if found.path == key)
-        with session.connect(found, self._home, _NO_WAITS, lambda _label, _seconds: None) as opened:
-            opened.use_pin(self._pin)
-            yield opened
 
     def _asked(self, what: str) -> str:
         return self._says(f"asks for {what}")

@@ -150,10 +150,11 @@ def _play_draft(player: _Player) -> Iterator[Step]:
     yield player.run("", "keyctl add gold --role primary --key virtual:gold")
     yield player.run("", "keyctl add iron --role backup --location 'the safe' --key virtual:iron")
     yield player.told("(a browser signs up with gold)", lambda: story.sign_up("gold"))
-    yield player.told(
-        "draft, step 1 of 5: pair; iron hands its seed to gold, and goes into the safe",
-        lambda: story.pair("gold", "iron"),
+    yield player.run(
+        "draft, step 1 of 5: pair; iron hands its seed to gold",
+        "keyctl pair create gold iron --method webauthn_draft --pin-command 'cat pin'",
     )
+    yield player.run("it proves that it could recover, and goes into the safe", "keyctl pair verify --pin-file pin")
     yield player.run("", "keyctl virtual unplug iron")
     yield player.told("draft, step 2 of 5: log in; the site sees the new seed", lambda: story.log_in("gold"))
     yield player.told("from then on it is one touch as before", lambda: story.log_in("gold"))
