@@ -84,7 +84,8 @@ def add(circumstances: Circumstances, name: str, notes: Notes, *, replacing: boo
         dry_run: Check everything that costs nothing, change nothing.
 
     Raises:
-        UsageError: Nothing can have this name.
+        UsageError: Nothing can have this name, or a key in use would lose it and nobody can confirm that.
+        DeclinedError: The answer to that was no.
         NotFoundError: The name is taken, or with *replacing* not known, or this key has another.
         PinError: The key wants its PIN, and it is wrong, missing or may not be tried.
         TouchError: Nobody touched it in time.
@@ -105,12 +106,17 @@ def add(circumstances: Circumstances, name: str, notes: Notes, *, replacing: boo
         if has_name:
             return _noted_so(session, circumstances, name, notes)
         locked = session.key.recognition is Recognition.LOCKED
+        in_use = named if named is not None and named.state is KeyState.ACTIVE else None
+        if in_use is not None and not locked and session.key.id != in_use.id:
+            _confirm_replacing(circumstances, inventory, in_use)
         if session.enrolment_wants_pin or (locked and session.info.pin_set):
             unlocking.require_current_pin_usable(session)
             unlocking.unlock(session, circumstances)
             # A key that says nothing without its PIN has only now said which one it is.
             if locked and _has_name(session.key, named, name, replacing=replacing):
                 return _noted_so(session, circumstances, name, notes)
+            if locked and in_use is not None and session.key.id != in_use.id:
+                _confirm_replacing(circumstances, inventory, in_use)
         record = _enrolled(session, circumstances, name, notes, named)
         session.identify(recognising.named(session.key, record, Recognition.PROVED))
         return Addition(key=session.key, changed=True, enrolled=True)
@@ -143,6 +149,17 @@ def enrol(session: Session, circumstances: Circumstances, name: str, notes: Note
     record = _enrolled(session, circumstances, name, notes, None, key_id=kept_id)
     session.identify(recognising.named(session.key, record, Recognition.PROVED))
     return record
+
+
+def _confirm_replacing(circumstances: Circumstances, inventory: Inventory, known: KnownKey) -> None:
+    """A yes, or the name typed back, before another key takes the place of one that is neither lost nor reset."""
+    name = visible(known.name)
+    stranded = stranding.lines(inventory, known.id)
+    about = f"{name} is in use; nothing that is noted of it counts any more once the connected key has its name."
+    if stranded:
+        circumstances.asker.confirm_by_typing(f"{stranded}{about}", known.name)
+    else:
+        circumstances.asker.confirm(f"{about}\nReplace it?", known.name)
 
 
 def _has_name(key: Key, named: KnownKey | None, name: str, *, replacing: bool) -> bool:
@@ -228,7 +245,8 @@ def _enrolled(
         if former is not None and former.id != session.key.id:
             # What was said of the key before is not so of this one. Should it end here, too little cover is claimed
             # rather than too much.
-            _take_back_declarations(changes, former.id)
+            take_back_declarations(changes, former.id)
+            noting.pairings_end(changes, former.id, now)
         # This first: where it cannot be written, the inventory is still as it was.
         local_state.write_pin(circumstances.state, record.id, recognition.public_key)
         local_state.write_name_pin(circumstances.state, record.name, record.id)
@@ -326,38 +344,6 @@ def _edited(inventory: Inventory, name: str, given: Mapping[str, Any]) -> tuple[
     return known, replace(known, **different, changed=changed)
 
 
-def forget(circumstances: Circumstances, name: str, *, dry_run: bool) -> KeyChange:
-    """Remove a key from the inventory; nothing on the key itself changes.
-
-    Raises:
-        NotFoundError: No such key is known.
-        DeclinedError: The answer was no.
-    """
-    inventory = store.read(circumstances.home)
-    inventory.require_whole()
-    known = find(inventory, name)
-    key = recognising.absent(known, circumstances.state)
-    stranded = stranding.lines(inventory, known.id)
-    if dry_run:
-        for line in stranded.splitlines():
-            circumstances.asker.tell(line)
-        return KeyChange(key=key, changed=False)
-    about = f"keyctl forgets {visible(known.name)} and what it opens; on the key itself nothing changes."
-    if stranded:
-        circumstances.asker.confirm_by_typing(f"{stranded}{about}", known.name)
-    else:
-        circumstances.asker.confirm(f"{about}\nForget it?", known.name)
-    # Else the name is still that of another key, in whose place somebody may have put this record.
-    had_name_first = local_state.read_name_pin(circumstances.state, known.name) == known.id
-    with store.changing(circumstances.home, circumstances.waits.lock_s) as changes:
-        _take_back_declarations(changes, known.id)
-        changes.remove_key(known.id)
-    local_state.forget(circumstances.state, known.id)
-    if had_name_first:
-        local_state.forget_name(circumstances.state, known.name)
-    return KeyChange(key=key, changed=True)
-
-
 def require_no_key_option(circumstances: Circumstances) -> None:
     """Refuse ``--key`` where the key is an argument.
 
@@ -368,7 +354,7 @@ def require_no_key_option(circumstances: Circumstances) -> None:
         raise UsageError("usage", "this command takes no --key", "the key is named by its argument")
 
 
-def _take_back_declarations(changes: Changes, key_id: str) -> None:
+def take_back_declarations(changes: Changes, key_id: str) -> None:
     """No service is said to know the key any more."""
     for service in changes.inventory.services:
         if any(declaration.key_id == key_id for declaration in service.on):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from keyctl.core.inventory import Inventory, KnownKey
     from keyctl.model import Key, Passkey
     from keyctl.operations.asking import Circumstances
+    from keyctl.store.inventory import Changes
 
 
 def seen(passkey: Passkey, now: str) -> SeenPasskey:
@@ -105,19 +106,42 @@ def was_reset(circumstances: Circumstances, key: Key) -> Key:
 
     if key.id is None:
         return key
-    _change(circumstances, key, f"{key.label} was erased", erased)
+    _change(circumstances, key, f"{key.label} was erased", erased, also=pairings_end)
     return replace(key, state=KeyState.RESET)
 
 
-def _change(circumstances: Circumstances, key: Key, what: str, change: Callable[[KnownKey, str], KnownKey]) -> None:
-    """Put what *change* makes of the record of *key* and of now into the inventory; *what* was done to the key."""
+def pairings_end(changes: Changes, key_id: str, now: str) -> None:
+    """Note of every pairing of the key that what the key held of it is gone.
+
+    Raises:
+        StoreError: The inventory cannot be written.
+    """
+    for pairing in changes.inventory.pairings_of(key_id):
+        from keyctl.core import ended_pairings
+
+        changes.put_pairing(ended_pairings.erased(pairing, key_id, now=now))
+
+
+def _change(
+    circumstances: Circumstances,
+    key: Key,
+    what: str,
+    change: Callable[[KnownKey, str], KnownKey],
+    also: Callable[[Changes, str, str], None] = lambda _changes, _key_id, _now: None,
+) -> None:
+    """Put what *change* makes of the record of *key* and of now into the inventory; *what* was done to the key.
+
+    *also* changes what else belongs to the key, before its own record.
+    """
     if key.id is None:
         return
     try:
         with store.changing(circumstances.home, circumstances.waits.lock_s) as changes:
             known = changes.inventory.key_with_id(key.id)
             if known is not None:
-                changes.put_key(change(known, times.now()))
+                now = times.now()
+                also(changes, known.id, now)
+                changes.put_key(change(known, now))
     except StoreError as error:
         raise StoreError(
             error.code,

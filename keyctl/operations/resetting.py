@@ -16,6 +16,7 @@ from keyctl.store import inventory as store
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from keyctl.core.inventory import Inventory
     from keyctl.device.discover import Found
     from keyctl.device.session import Session
     from keyctl.model import Key
@@ -87,11 +88,25 @@ def _require_transport(session: Session) -> None:
 
 def _warning(key: Key, circumstances: Circumstances) -> str:
     what = visible(f"{key.label}, {key.model}" if key.model else key.label)
-    lost = stranding.lines(store.read(circumstances.home), key.id) if key.id is not None else ""
+    inventory = store.read(circumstances.home)
+    lost = stranding.lines(inventory, key.id) if key.id is not None else ""
     return (
-        f"{lost}This erases {what}: all passkeys, all registrations and the PIN.\n"
+        f"{lost}{_pairings_lost(inventory, key)}This erases {what}: all passkeys, all registrations and the PIN.\n"
         "Accounts that only this key opens are lost to you; nothing can bring them back."
     )
+
+
+def _pairings_lost(inventory: Inventory, key: Key) -> str:
+    """What becomes of its pairings, a line each; empty where there are none."""
+    lines = []
+    for pairing in inventory.pairings_of(key.id or ""):
+        from keyctl.core import ended_pairings
+        from keyctl.operations import pair_choice
+
+        label = visible(pair_choice.label(inventory, pairing))
+        broken = ended_pairings.loses_all(pairing, key.id or "")
+        lines.append(f"It breaks the pairing {label} for good.\n" if broken else f"The pairing {label} stays.\n")
+    return "".join(lines)
 
 
 def _replugged(key: Key, circumstances: Circumstances) -> Found:

@@ -19,7 +19,7 @@ from keyctl.errors import (
     UsageError,
 )
 from keyctl.model import KeyState, Recognition, Role
-from keyctl.operations import naming, opening, resetting, scanning
+from keyctl.operations import forgetting, naming, opening, resetting, scanning
 from keyctl.operations.naming import Notes
 from keyctl.store import inventory
 from keyctl.store import state as local_state
@@ -231,7 +231,7 @@ def test_nearly_anything_is_a_name(desk, person, name):
     assert desk.seen(name).name == name
     [file] = (desk.home / "keys").iterdir()
     assert file.name == f"{desk.record(name).id}.json"
-    assert naming.forget(desk.circumstances(person()), name, dry_run=False).changed
+    assert forgetting.forget(desk.circumstances(person()), name, dry_run=False).changed
     assert desk.inventory.keys == ()
 
 
@@ -515,7 +515,7 @@ def test_a_name_that_is_taken_is_not_given_twice(desk, person):
 
 
 def forget(desk, who, name, *, dry_run=False):
-    return naming.forget(desk.circumstances(who), name, dry_run=dry_run)
+    return forgetting.forget(desk.circumstances(who), name, dry_run=dry_run)
 
 
 def test_a_forgotten_key_is_a_stranger(desk, person):

@@ -14,7 +14,7 @@ from keyctl.device.guard import GuardedDevice
 from keyctl.device.session import Session
 from keyctl.errors import KeyChoiceError, PinError, StoreError, UnreachableError
 from keyctl.model import KeyState, Recognition
-from keyctl.operations import listing, naming, opening, pins, recognising
+from keyctl.operations import forgetting, listing, naming, opening, pins, recognising
 from keyctl.operations.listing import Filter
 from keyctl.store import inventory
 from keyctl.store import state as local_state
@@ -500,7 +500,7 @@ def test_a_name_that_was_given_up_is_free_for_another_key(desk, person):
     desk.know("blue", "other")
     assert desk.seen("virtual:blue").recognition is Recognition.PROVED
     assert desk.seen("virtual:other").recognition is Recognition.PROVED
-    naming.forget(desk.circumstances(person()), "blue", dry_run=False)
+    forgetting.forget(desk.circumstances(person()), "blue", dry_run=False)
     desk.know("blue", "third")
     assert desk.seen("virtual:third").recognition is Recognition.PROVED
 
@@ -556,7 +556,7 @@ def test_a_name_stays_with_its_key_when_the_record_in_its_place_is_forgotten(des
             changes.remove_key(mine.id)
             changes.put_key(replace(theirs, name="blue"))
         assert desk.seen("virtual:theirs").recognition is Recognition.CHANGED
-        naming.forget(desk.circumstances(person()), "blue", dry_run=False)
+        forgetting.forget(desk.circumstances(person()), "blue", dry_run=False)
 
 
 class PlayingBack(CtapDevice):

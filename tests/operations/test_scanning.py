@@ -10,7 +10,7 @@ import pytest
 from keyctl.core.inventory import Origin, Registration
 from keyctl.errors import DeclinedError, KeyChoiceError, PinError, StoreError, UsageError
 from keyctl.model import KeyState, Recognition
-from keyctl.operations import naming, opening, scanning
+from keyctl.operations import forgetting, naming, opening, scanning
 from keyctl.operations.local_credentials import LocalCredential, LocalFindings
 from keyctl.store import inventory
 from keyctl.store import state as local_state
@@ -567,7 +567,7 @@ def test_a_key_that_is_renamed_while_it_is_read_keeps_what_was_found(two, person
                 notes = naming.Notes()
                 naming.edit(two.circumstances(who), "blue", notes, new_name="blau", dry_run=False)
             else:
-                naming.forget(two.circumstances(who), "green", dry_run=False)
+                forgetting.forget(two.circumstances(who), "green", dry_run=False)
             return PIN
 
     report, errors = scan(Renaming())

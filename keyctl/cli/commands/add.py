@@ -27,6 +27,12 @@ class _OneName(Command):
 @click.option(
     "--replace", "replacing", is_flag=True, help="NAME is known, and this key takes it: a reset key, or a new one."
 )
+@click.option("--yes", is_flag=True, help="With --replace: do not ask where NAME is in use.")
+@click.option(
+    "--confirm",
+    metavar="TEXT",
+    help="With --replace: NAME once more, wanted where nothing else opens an account of it.",
+)
 @click.option("--dry-run", is_flag=True, help="Check everything that needs no touch, change nothing.")
 @click.pass_context
 def COMMAND(  # noqa: N802  # the name by which the catalogue finds it
@@ -38,6 +44,8 @@ def COMMAND(  # noqa: N802  # the name by which the catalogue finds it
     location: str | None,
     note: str | None,
     replacing: bool,
+    yes: bool,
+    confirm: str | None,
     dry_run: bool,
 ) -> Outcome:
     """Give the plugged-in key a name, by which it is known again wherever it turns up.
@@ -49,7 +57,8 @@ def COMMAND(  # noqa: N802  # the name by which the catalogue finds it
     from keyctl.operations import naming
 
     notes = naming.Notes(role=role, owner=owner, location=location, note=note)
-    result = naming.add(app.circumstances(context), name, notes, replacing=replacing, dry_run=dry_run)
+    circumstances = app.circumstances(context, yes=yes, confirm=confirm)
+    result = naming.add(circumstances, name, notes, replacing=replacing, dry_run=dry_run)
     if result.enrolled:
         said = f"{result.key.label} is known from now on; read what it opens with `keyctl scan`"
     elif result.changed:

@@ -18,7 +18,7 @@ from keyctl.core.text import visible
 @click.option(
     "--confirm",
     metavar="TEXT",
-    help="The key's name, typed once more: wanted where nothing else opens an account.",
+    help="The key's name, typed once more: wanted where nothing else opens an account or has a derived key.",
 )
 @click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
 @click.pass_context
@@ -27,15 +27,18 @@ def COMMAND(  # noqa: N802  # the name by which the catalogue finds it
 ) -> Outcome:
     """Remove a key from the inventory, with all that was noted of it; nothing on the key itself changes.
 
-    Accounts that nothing else opens are listed first. A key that was lost is better kept:
+    Its pairings are forgotten too; what they left on the keys stays there, so `keyctl pair remove` is better first.
+    Accounts and derived keys that nothing else opens are listed first. A key that was lost is better kept:
     `keyctl coverage --without NAME` tells what it opened.
     """
     from keyctl.cli import app
-    from keyctl.operations import naming
+    from keyctl.operations import forgetting, naming
 
     circumstances = app.circumstances(context, yes=yes, confirm=confirm)
     naming.require_no_key_option(circumstances)
-    result = naming.forget(circumstances, name, dry_run=dry_run)
+    result = forgetting.forget(circumstances, name, dry_run=dry_run)
     label = result.key.label
     said = f"{label} would be forgotten; nothing was changed" if dry_run else f"{label} is forgotten"
-    return Outcome(data=result, text=lambda: visible(said))
+    left = [f"{one.what} on {one.key}, credential {one.credential_id.hex()}" for one in result.remains]
+    notes = [f"still there, and known to keyctl no more: {one}" for one in left] if not dry_run else []
+    return Outcome(data=result, text=lambda: visible(said), notes=notes)

@@ -1,0 +1,134 @@
+"""Forgetting a key, and with it the pairings in which it has a part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from keyctl.core.text import visible
+from keyctl.operations import naming, recognising, stranding
+from keyctl.operations.pins import KeyChange
+from keyctl.store import inventory as store
+from keyctl.store import state as local_state
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from keyctl.core.inventory import Inventory, KnownKey
+    from keyctl.core.pairings import Pairing
+    from keyctl.operations.asking import Circumstances
+
+#: So many digits of a credential's id tell it from others.
+_ID_DIGITS = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remainder:
+    """A credential of a forgotten pairing that is still on one of its keys."""
+
+    #: The key's name, or its id where it is not known here.
+    key: str
+    credential_id: bytes
+    #: ``seed`` or ``record``.
+    what: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forgotten(KeyChange):
+    """What came of forgetting a key."""
+
+    #: The pairings that are forgotten with it: PRIMARY/BACKUP.
+    pairings: tuple[str, ...]
+    #: What they leave on the keys, where keyctl finds it no more.
+    remains: tuple[Remainder, ...]
+
+
+def forget(circumstances: Circumstances, name: str, *, dry_run: bool) -> Forgotten:
+    """Remove a key and its pairings from the inventory; nothing on any key changes.
+
+    Raises:
+        NotFoundError: No such key is known.
+        DeclinedError: The answer was no.
+    """
+    inventory = store.read(circumstances.home)
+    inventory.require_whole()
+    known = naming.find(inventory, name)
+    pairings = inventory.pairings_of(known.id)
+    result = Forgotten(
+        key=recognising.absent(known, circumstances.state),
+        changed=not dry_run,
+        pairings=_labels(inventory, pairings),
+        remains=_remains(inventory, pairings),
+    )
+    stranded = stranding.lines_with_pairings(inventory, known.id)
+    told = _pairings_told(result)
+    if dry_run:
+        for line in (*stranded.splitlines(), *told.splitlines()):
+            circumstances.asker.tell(line)
+        return result
+    about = f"{told}keyctl forgets {visible(known.name)} and what it opens; on the key itself nothing changes."
+    if stranded:
+        circumstances.asker.confirm_by_typing(f"{stranded}{about}", known.name)
+    else:
+        circumstances.asker.confirm(f"{about}\nForget it?", known.name)
+    _remove(circumstances, known)
+    return result
+
+
+def _remove(circumstances: Circumstances, known: KnownKey) -> None:
+    # Else the name is still that of another key, in whose place somebody may have put this record.
+    had_name_first = local_state.read_name_pin(circumstances.state, known.name) == known.id
+    with store.changing(circumstances.home, circumstances.waits.lock_s) as changes:
+        pairings = changes.inventory.pairings_of(known.id)
+        for pairing in pairings:
+            changes.remove_pairing(pairing.id)
+        naming.take_back_declarations(changes, known.id)
+        changes.remove_key(known.id)
+    if pairings:
+        from keyctl.store import blob_keys
+
+        for pairing in pairings:
+            local_state.forget_seed(circumstances.state, pairing.id)
+            for key_id in (pairing.primary_id, pairing.backup_id):
+                blob_keys.forget(circumstances.state, pairing.id, key_id)
+    local_state.forget(circumstances.state, known.id)
+    if had_name_first:
+        local_state.forget_name(circumstances.state, known.name)
+
+
+def _labels(inventory: Inventory, pairings: Sequence[Pairing]) -> tuple[str, ...]:
+    if not pairings:
+        return ()
+    from keyctl.operations import pair_choice
+
+    return tuple(pair_choice.label(inventory, pairing) for pairing in pairings)
+
+
+def _remains(inventory: Inventory, pairings: Sequence[Pairing]) -> tuple[Remainder, ...]:
+    if not pairings:
+        return ()
+    from keyctl.core import ended_pairings
+
+    names = {key.id: key.name for key in inventory.keys}
+    return tuple(
+        Remainder(key=names.get(left.key_id, left.key_id), credential_id=left.credential_id, what=left.what)
+        for pairing in pairings
+        for left in ended_pairings.remains(pairing)
+    )
+
+
+def _pairings_told(forgotten: Forgotten) -> str:
+    """What becomes of the pairings, in lines for people; empty where there are none."""
+    if not forgotten.pairings:
+        return ""
+    several = len(forgotten.pairings) > 1
+    told = f"The pairing{'s' if several else ''} {', '.join(forgotten.pairings)} {'are' if several else 'is'} "
+    told += "forgotten with it, and with it the keys that were derived.\n"
+    if forgotten.remains:
+        told += (
+            "This stays on the keys, and keyctl cannot delete it afterwards; `keyctl pair remove` does that before:\n"
+        )
+    for left in forgotten.remains:
+        what = "the seed" if left.what == "seed" else "a copy of the pairing's record"
+        told += f"  on {left.key}: {what}, credential {left.credential_id.hex()[:_ID_DIGITS]}\n"
+    return "".join(f"{visible(line)}\n" for line in told.splitlines())
