@@ -64,7 +64,12 @@ def _numbers(value: Any) -> Any:
     return fields.object_of(Numbers, _NUMBERS, value)
 
 
-def _seed(value: Any) -> Any:
+def seed_from(value: Any) -> Any:
+    """The seed that *value*, a part of a record, describes.
+
+    Raises:
+        ValueError: A field is missing, unknown or not what it has to be.
+    """
     return fields.object_of(Seed, _SEED, value)
 
 
@@ -131,7 +136,7 @@ _PAIRING: Fields = {
     "primary_id": fields.identity,
     "backup_id": fields.identity,
     "method": Method,
-    "seed": fields.optional(_seed),
+    "seed": fields.optional(seed_from),
     "recovery_seed": fields.optional(fields.octets),
     "stored_on": _each_once(fields.objects(StoredRecord, _STORED), "key_id"),
     "created_at": fields.time,

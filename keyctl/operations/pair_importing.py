@@ -1,0 +1,290 @@
+"""Pairing a primary key with a backup key that is never at the same computer, by the file that has its seed.
+
+The file proves itself: it holds what the backup key signed when it made the seed. That it is the seed of the right
+backup key, a person has to see, by its fingerprint on the screen of the other computer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from keyctl.core import arkg, binding, derivations, fingerprints, merging, times
+from keyctl.core.pairings import Method, Pairing, with_copy
+from keyctl.errors import NotFoundError, StoreError, UnsupportedError, UsageError
+from keyctl.model import KeyState
+from keyctl.operations import (
+    backup_signing,
+    key_copies,
+    naming,
+    noting,
+    pair_choice,
+    pair_leftovers,
+    pair_views,
+    seed_making,
+    unlocking,
+)
+from keyctl.store import blob_keys, seed_files
+from keyctl.store import inventory as store
+from keyctl.store import state as local_state
+from keyctl.store import unfinished as begun
+
+if TYPE_CHECKING:
+    from keyctl.core.inventory import Inventory, KnownKey
+    from keyctl.device.session import Session
+    from keyctl.operations.asking import Circumstances
+    from keyctl.operations.key_copies import Copy
+    from keyctl.operations.pair_views import PairingView
+    from keyctl.store.seed_files import SeedFile
+
+MAX_FILE_BYTES = seed_files.MAX_FILE_BYTES
+#: So many groups are compared where a certificate vouches for the backup key's model; else all.
+_GROUPS_WITH_ATTESTATION = 2
+_CHANCE = random.SystemRandom()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedImport:
+    """A pairing that was made of a file; in a dry run, what there would be to compare."""
+
+    #: None in a dry run.
+    pairing: PairingView | None
+    #: The backup key's name here.
+    backup: str
+    changed: bool
+    #: What could not be stored.
+    remarks: tuple[str, ...]
+
+
+def import_content(
+    circumstances: Circumstances,
+    content: bytes,
+    source: str,
+    primary: str,
+    *,
+    store_on_key: bool = True,
+    dry_run: bool = False,
+) -> SeedImport:
+    """Pair a primary key with the backup key whose seed is in a file.
+
+    The backup key becomes known here by what the file says of it. The pairing counts as never verified.
+
+    Args:
+        circumstances: What the command line says.
+        content: The whole file, or its first :data:`keyctl.store.seed_files.MAX_FILE_BYTES` and one more.
+        source: What messages call it.
+        primary: The name of the primary key.
+        store_on_key: Whether the primary key gets a copy of the record; else it need not be connected.
+        dry_run: Check everything that needs neither PIN nor touch nor person, change nothing.
+
+    Raises:
+        UsageError: The file cannot be understood (``import_unreadable``), it is the same key twice, or nobody can be
+            asked for the fingerprint.
+        StoreError: A newer keyctl wrote it (``store_newer``), or the inventory cannot be read or written.
+        UnsupportedError: The evidence does not prove what the file says (``evidence_refused``), or the primary key
+            cannot keep a copy.
+        DeclinedError: The fingerprint is another one.
+        NotFoundError: The primary key is not known, or the two are paired already by another seed.
+        KeyChoiceError: The primary key is not connected.
+        PinError: It has no PIN, or that is wrong, missing or may not be tried.
+        TouchError: Nobody touched it in time.
+    """
+    naming.require_no_key_option(circumstances)
+    offered = _read(content, source)
+    attested, fingerprint = _proved(offered, source)
+    inventory = store.read(circumstances.home)
+    inventory.require_whole()
+    known = naming.find(inventory, primary)
+    _check_keys(inventory, known, offered, source)
+    if (there := _imported_before(inventory, known, offered)) is not None:
+        return _imported(inventory, there, changed=False)
+    remarks: list[str] = []
+    with contextlib.ExitStack() as stack:
+        session = None
+        if store_on_key:
+            session = stack.enter_context(backup_signing.opened_by_name(circumstances, known.name))
+            unlocking.require_current_pin_usable(session)
+            unlocking.check_unlockable(session, circumstances)
+            key_copies.require_room(session)
+        if dry_run:
+            return SeedImport(pairing=None, backup=offered.key.name, changed=False, remarks=())
+        noting.require_writable(circumstances)
+        _compare(circumstances, offered, fingerprint, attested=attested)
+        with_backup = _with_backup(inventory, offered.key)
+        pairing = Pairing(
+            id=store.new_id(),
+            primary_id=known.id,
+            backup_id=offered.key.id,
+            method=Method.ARKG,
+            seed=offered.seed,
+            created_at=times.now(),
+            paired_by=local_state.computer_id(circumstances.state),
+        )
+        copy = None
+        if session is not None:
+            copy = _stored(circumstances, session, with_backup, pairing, stack)
+            pairing = with_copy(pairing, copy.stored)
+            if copy.blob_key is None:
+                remarks.append(
+                    f"{known.name} has no large blobs: it carries the seed only, and derived keys need the inventory"
+                )
+        _write(circumstances, pairing, offered.key, copy)
+    return replace(_imported(store.read(circumstances.home), pairing, changed=True), remarks=tuple(remarks))
+
+
+def _read(content: bytes, source: str) -> SeedFile:
+    try:
+        return seed_files.seed_file_from(content, source)
+    except StoreError as error:
+        if error.code != "store_unreadable":
+            raise
+        hint = "give a file that `keyctl pair export` wrote; nothing was changed"
+        raise UsageError("import_unreadable", error.message, hint, details=error.details) from error
+
+
+def _proved(offered: SeedFile, source: str) -> tuple[bool, str]:
+    """Whether a certificate vouches for the backup key's model, and the fingerprint, from what the evidence proves."""
+    if offered.method is not Method.ARKG:
+        raise _refused(source, f"the method {offered.method} cannot be proved by a file")
+    seed = offered.seed
+    points = derivations.public_seed(seed)
+    if seed.evidence is None:
+        raise _refused(source, "it holds no evidence that the backup key holds the seed")
+    try:
+        offer = binding.verify(seed.evidence)
+    except arkg.ArkgError as error:
+        raise _refused(source, str(error)) from error
+    if offer.seed != points:
+        raise _refused(source, "its evidence is for another seed")
+    if (offer.credential_id, offer.signing_handle) != (seed.credential_id, seed.key_handle):
+        raise _refused(source, "its evidence is for another credential")
+    if seed.attestation != seed_making.attestation_of(offer):
+        raise _refused(source, "its evidence has another attestation than it says")
+    return bool(offer.attestation.chain), fingerprints.of_seed(points)
+
+
+def _refused(source: str, why: str) -> UnsupportedError:
+    return UnsupportedError(
+        "evidence_refused",
+        f"the seed in {source} is not accepted: {why}",
+        "export the seed of the backup key once more; nothing was changed",
+    )
+
+
+def _check_keys(inventory: Inventory, primary: KnownKey, offered: SeedFile, source: str) -> None:
+    """What the inventory alone says against pairing the two."""
+    backup = offered.key
+    if primary.id == backup.id or primary.recognition.credential_id == backup.recognition.credential_id:
+        raise UsageError(
+            "usage",
+            f"{primary.name} cannot be its own backup key",
+            "name the key that is to be used with the backup key in the safe",
+            key=primary.name,
+        )
+    if primary.virtual is not backup.virtual:
+        raise UnsupportedError(
+            "unsupported",
+            f"{primary.name} and {backup.name} are a virtual and a physical key, which are never paired",
+            "a virtual key is for trying out: its secrets lie in a file",
+            key=primary.name,
+        )
+    if primary.state is not KeyState.ACTIVE:
+        raise UsageError(
+            "usage", f"{primary.name} is marked as {primary.state}", "name a key that is in use", key=primary.name
+        )
+    here = inventory.key_with_id(backup.id)
+    if here is not None and here.recognition.public_key != backup.recognition.public_key:
+        raise _refused(source, f"it says of {here.name} what is not known of it here")
+
+
+def _imported_before(inventory: Inventory, primary: KnownKey, offered: SeedFile) -> Pairing | None:
+    """The pairing that the file would make, where it is there already."""
+    for pairing in inventory.pairings_of(primary.id):
+        if pairing.primary_id != primary.id or pairing.backup_id != offered.key.id:
+            continue
+        if pairing.seed is not None and key_copies.same_seed(pairing.seed, offered.seed):
+            return pairing
+        if pairing.retired_at is None:
+            label = pair_choice.label(inventory, pairing)
+            raise NotFoundError(
+                "pairing_exists",
+                f"the two keys are paired already, as {label}, by another seed",
+                f"`keyctl pair remove {label}` first, if the file is to take its place",
+                key=primary.name,
+            )
+    return None
+
+
+def _compare(circumstances: Circumstances, offered: SeedFile, fingerprint: str, *, attested: bool) -> None:
+    count = _GROUPS_WITH_ATTESTATION if attested else fingerprints.GROUPS
+    chosen = tuple(sorted(_CHANCE.sample(range(fingerprints.GROUPS), count)))
+    why = "a certificate vouches for its model" if attested else "nobody vouches for its model"
+    circumstances.asker.fingerprint(
+        f"The seed of {offered.key.name} proves that one key made it ({why}), but not that it is your key.\n"
+        "Read the fingerprint off the screen of the computer that exported it",
+        fingerprint,
+        chosen,
+    )
+
+
+def _with_backup(inventory: Inventory, backup: KnownKey) -> Inventory:
+    """The inventory with the backup key in it, under a name that is free."""
+    if inventory.key_with_id(backup.id) is not None:
+        return inventory
+    merge = merging.merge(inventory, merging.Offered(keys=(backup,)), now=times.now())
+    return replace(inventory, keys=(*inventory.keys, *merge.keys))
+
+
+def _stored(
+    circumstances: Circumstances,
+    session: Session,
+    inventory: Inventory,
+    pairing: Pairing,
+    careful: contextlib.ExitStack,
+) -> Copy:
+    """The copy on the primary key, which is deleted again should the rest fail."""
+    unlocking.unlock(session, circumstances)
+    before = pair_leftovers.own_on(session)
+    journal = begun.Unfinished(
+        pairing_id=pairing.id,
+        primary_id=pairing.primary_id,
+        backup_id=pairing.backup_id,
+        started_at=pairing.created_at,
+        before={pairing.primary_id: before},
+    )
+    begun.write(circumstances.state, journal)
+    careful.enter_context(
+        pair_leftovers.undone(session, before, lambda: pair_leftovers.ended(circumstances, journal, pairing.primary_id))
+    )
+    return key_copies.store_on_primary(session, key_copies.record_of(inventory, pairing), before)
+
+
+def _write(circumstances: Circumstances, pairing: Pairing, backup: KnownKey, copy: Copy | None) -> None:
+    """Only now it is a pairing."""
+    state = circumstances.state
+    assert pairing.seed_hash is not None
+    local_state.write_seed_pin(state, pairing.id, pairing.seed_hash)
+    with store.changing(circumstances.home, circumstances.waits.lock_s) as changes:
+        if changes.inventory.key_with_id(pairing.primary_id) is None:
+            raise NotFoundError(
+                "name_not_found",
+                "the primary key was forgotten meanwhile",
+                "add it again with `keyctl add NAME`, and import the file once more",
+            )
+        for key in _with_backup(changes.inventory, backup).keys:
+            changes.put_key(key)
+        changes.put_pairing(pairing)
+    if copy is not None and copy.blob_key is not None:
+        blob_keys.write(state, pairing.id, copy.stored.key_id, copy.blob_key)
+    begun.remove(state, pairing.id)
+
+
+def _imported(inventory: Inventory, pairing: Pairing, *, changed: bool) -> SeedImport:
+    return SeedImport(
+        pairing=pair_views.view(inventory, pairing),
+        backup=pair_choice.name_of(inventory, pairing.backup_id) or pairing.backup_id,
+        changed=changed,
+        remarks=(),
+    )
