@@ -107,9 +107,10 @@ def recognise(session: Session, known: Known, *, verified: bool = False) -> None
 
 
 def prove_by_touch(session: Session, known: Known) -> None:
-    """Have a U2F key that claims to be a known one prove it, with a touch.
+    """Have a key prove with a touch that it is the known one that it claims to be; with the PIN that it remembers.
 
     Raises:
+        PinError: It wants its PIN, or has refused it.
         TouchError: Nobody touched it in time.
         UnreachableError: Its signature does not verify (``key_nonsense``), or it is gone or silent.
     """
@@ -120,7 +121,7 @@ def prove_by_touch(session: Session, known: Known) -> None:
     assert found is not None
     before = local_state.read_memory(known.state, found.id).counter
     try:
-        assertion = session.touched(OWN_RP_ID, found.recognition.credential_id)
+        assertion = session.touched(OWN_RP_ID, found.recognition.credential_id, verified=session.has_pin)
     except NotFoundError as error:
         raise errors.nonsense(session.key.label, f"that it is not {found.name} after all") from error
     if not public_keys.verifies(found.recognition.public_key, assertion.signed, assertion.signature):

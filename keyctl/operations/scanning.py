@@ -136,6 +136,28 @@ def scan(
     return report, (*errors, *(findings.problems if findings is not None else ()))
 
 
+def read_one(session: Session, circumstances: Circumstances, known: Known) -> ScannedKey:
+    """Read a known key that is open, has proved itself and is unlocked where that is needed, and note what it opens.
+
+    Raises:
+        PinError: The PIN is wrong or blocked.
+        UnreachableError: The key is gone, silent, or answers nonsense.
+        StoreError: The inventory cannot be written.
+        NotFoundError: The key was forgotten in the meantime.
+    """
+    record = known.inventory.key_with_id(session.key.id or "")
+    if record is None:
+        raise _otherwise(session.key)
+    reading = _read(session, record, ())
+    if reading.refused is not None:
+        raise reading.refused
+    errors: list[KeyctlError] = []
+    scanned = _noted(circumstances, known, session, reading, errors, dry_run=False)
+    if scanned is None:
+        raise errors[0]
+    return scanned
+
+
 def _nothing_known(strangers: Sequence[Key]) -> KeyChoiceError:
     key = f" -k {quoted(strangers[0].selector or '')}" if strangers else ""
     return KeyChoiceError(
