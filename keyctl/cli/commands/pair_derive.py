@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from keyctl.cli.completions import pairing_names
 from keyctl.cli.frame import Command, Outcome
 from keyctl.cli.options import unicode_text
 from keyctl.core.text import visible
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from keyctl.operations.deriving import Derivation, DerivedEntry
 
 _PREFIXES = ("rp:", "ssh:", "sign:")
-_TARGET = "TARGET"
 
 
 def _unicode_texts(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -33,12 +33,13 @@ def _unicode_texts(context: click.Context, parameter: click.Parameter, values: t
     metavar="[PAIRING]",
     nargs=-1,
     callback=_unicode_texts,
+    shell_complete=pairing_names,
     help="The backup key's name, or PRIMARY/BACKUP; needed where there are several pairings.",
 )
 @click.option(
     "--for",
     "targets",
-    metavar=_TARGET,
+    metavar="TARGET",
     multiple=True,
     callback=_unicode_texts,
     help="What the key is for: rp:DOMAIN, rp:DOMAIN/ACCOUNT, ssh:HOST or sign:LABEL; may be given several times.",
@@ -53,7 +54,7 @@ def _unicode_texts(context: click.Context, parameter: click.Parameter, values: t
 @click.option("--from-record", is_flag=True, help="Do without the primary key, and without its endorsement.")
 @click.option(
     "--handed-over",
-    metavar=_TARGET,
+    metavar="TARGET",
     multiple=True,
     callback=_unicode_texts,
     help="Note that the key derived for TARGET is installed there; may be given several times. Needs no key.",
