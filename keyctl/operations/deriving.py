@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from keyctl.core import contexts, derivations, endorsements, fingerprints, key_formats, seed_cose, times
 from keyctl.core.pairings import DERIVING, DerivedKey, Method, PairingState
-from keyctl.errors import NotFoundError, StoreError, UnsupportedError
+from keyctl.errors import NotFoundError, StoreError, UnsupportedError, UsageError
 from keyctl.operations import endorsing, pair_choice, seed_trust
 from keyctl.store import inventory as store
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from keyctl.operations.asking import Circumstances
     from keyctl.operations.endorsing import Word
 
+#: Of one pairing: with more, its file could not be read any more.
+MAX_KEYS = 10_000
 _WHY_NOT = {
     Method.REGISTRATION: (
         "has no seed: both keys are registered at each site",
@@ -107,6 +109,7 @@ def derive(
 
     Raises:
         NotFoundError: There is no such pairing, several fit, or it derives no more (``pairing_retired``).
+        UsageError: It would have too many derived keys.
         UnsupportedError: Its method derives nothing.
         StoreError: The seed is not the one trusted here, a recorded key does not follow from it
             (``pairing_changed``), or the inventory cannot be read or written.
@@ -178,6 +181,12 @@ def _plan(circumstances: Circumstances, which: str | None, targets: Sequence[Tar
         elif not derivations.recomputes(pairing.seed, key):
             raise _tampered(target, label)
         keys.append(key)
+    if new and len(pairing.derived) + len(new) > MAX_KEYS:
+        raise UsageError(
+            "usage",
+            f"with {len(new)} new keys the pairing {label} would have more than {MAX_KEYS}",
+            "one key may do for several: leave out what is not needed",
+        )
     return _Plan(
         inventory=inventory,
         pairing=pairing,

@@ -444,6 +444,16 @@ def test_a_thousand_keys_cost_one_touch_and_are_written_once(desk, paired, deriv
     assert sum(text.startswith("touch ") for text in derive.person.told) == 1
 
 
+def test_a_pairing_has_only_so_many_keys_as_its_file_can_hold(desk, paired, derive):
+    record = paired()
+    one = derivations.derive(record.seed, parse(HOST), now=MADE_AT)
+    many = tuple(replace(one, target=f"sign:{number}") for number in range(deriving.MAX_KEYS))
+    put(desk.home, replace(record, derived=many))
+    error = refused(derive, HOST)
+    assert isinstance(error, UsageError)
+    assert not any("touch" in text for text in derive.person.told)
+
+
 def test_a_file_of_targets_may_have_comments_and_windows_lines():
     content = "\ufeff# servers\r\n\r\n  ssh:a.example \r\nsign:Releases #1\n".encode()
     assert [target.text for target in target_files.targets_from(content, "hosts")] == [
