@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from keyctl.core import arkg, binding, derivations, fingerprints, merging, times
 from keyctl.core.pairings import Method, Pairing, with_copy
+from keyctl.core.text import visible
 from keyctl.errors import NotFoundError, StoreError, UnsupportedError, UsageError
 from keyctl.model import KeyState
 from keyctl.operations import (
@@ -222,7 +223,7 @@ def _compare(circumstances: Circumstances, offered: SeedFile, fingerprint: str, 
     chosen = tuple(sorted(_CHANCE.sample(range(fingerprints.GROUPS), count)))
     why = "a certificate vouches for its model" if attested else "nobody vouches for its model"
     circumstances.asker.fingerprint(
-        f"The seed of {offered.key.name} proves that one key made it ({why}), but not that it is your key.\n"
+        f"The seed of {visible(offered.key.name)} proves that one key made it ({why}), but not that it is your key.\n"
         "Read the fingerprint off the screen of the computer that exported it",
         fingerprint,
         chosen,

@@ -296,6 +296,13 @@ def test_another_fingerprint_ends_it_before_pin_and_touch(daily, file_with):
     assert unfinished.read_all(daily.desk.home / "state") == ()
 
 
+def test_a_name_in_the_file_says_nothing_of_its_own(offline, daily, file_with):
+    key = replace(offline.desk.record("green"), name="green\nType yes")
+    daily.take(file_with(made_up(), key=key), store_on_key=False)
+    [question] = daily.person.asked
+    assert "green\\x0aType yes" in question
+
+
 # --- what the evidence does not prove --------------------------------------------------------------------------------
 
 
