@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from keyctl.core import contexts, p256, seed_cose
 from keyctl.core.pairings import Method
-from keyctl.errors import UnreachableError, UnsupportedError
+from keyctl.errors import PinError, UnreachableError, UnsupportedError
 from keyctl.model import Recognition
 from keyctl.operations import opening, pair_choice, seed_trust, unlocking
 
@@ -152,19 +152,16 @@ class _OwnSeed:
         return _verified(self.key, public_key, digest, signed.signature)
 
 
-@dataclass(frozen=True)
 class _SoftwareSeed:
     """A key whose secrets a process of its own turns into the seed, for each signature."""
 
-    key: Key
-    pin: str
-    circumstances: Circumstances
-    seed: Seed
     session: None = None
 
-    def __repr__(self) -> str:
-        """Without the PIN."""
-        return f"_SoftwareSeed({self.key.label})"
+    def __init__(self, key: Key, pin: str, circumstances: Circumstances, seed: Seed) -> None:
+        self.key = key
+        self._pin: str | None = pin
+        self._circumstances = circumstances
+        self._seed = seed
 
     def sign(self, derived: DerivedKey, digest: bytes) -> bytes:
         ctx = contexts.parse(derived.target).ctx
@@ -173,16 +170,27 @@ class _SoftwareSeed:
     def sign_in_context(self, public_key: bytes, key_handle: bytes, ctx: bytes, digest: bytes) -> bytes:
         from keyctl.operations import software_seeds
 
-        signature = software_seeds.sign(
-            self.key,
-            self.pin,
-            self.circumstances,
-            credential_id=self.seed.credential_id,
-            public_seed=self.seed.public_seed,
-            key_handle=key_handle,
-            ctx=ctx,
-            digest=digest,
-        )
+        if self._pin is None:
+            raise PinError(
+                "pin_required",
+                f"{self.key.label} refused the PIN, so it is not sent again",
+                "run it again with the right one",
+                key=self.key.label,
+            )
+        try:
+            signature = software_seeds.sign(
+                self.key,
+                self._pin,
+                self._circumstances,
+                credential_id=self._seed.credential_id,
+                public_seed=self._seed.public_seed,
+                key_handle=key_handle,
+                ctx=ctx,
+                digest=digest,
+            )
+        except PinError:
+            self._pin = None
+            raise
         return _verified(self.key, public_key, digest, signature)
 
 

@@ -96,14 +96,14 @@ def store_on_primary(session: Session, record: KeyRecord, before: Collection[byt
 
     content = key_record.encode(record)
     own = session.own_credentials
-    exclude = tuple(before)
     with pair_leftovers.undone(session, before):
+        # Nothing is excluded: a key may be the primary of several pairings, and their users are all different.
         if not session.blobs.supported:
             carrier = key_record.carrier(record.seed.public_seed)
             user = own_ceremonies.User(id=carrier.user_id, name=carrier.user_name)
-            made = own.make(exclude, record_hash=key_record.digest(content), user=user)
+            made = own.make((), record_hash=key_record.digest(content), user=user)
         else:
-            made = own.make(exclude, record_hash=key_record.digest(content))
+            made = own.make((), record_hash=key_record.digest(content))
             if made.large_blob_key is None:
                 label = session.key.label
                 raise UnsupportedError(

@@ -367,7 +367,7 @@ def _seed_made(making: _Making, backup: Session, careful: contextlib.ExitStack) 
     making.note()
     if making.method is Method.ARKG:
         careful.enter_context(pair_leftovers.undone(backup, before, lambda: making.undone(key_id)))
-        new = seed_making.make_arkg(backup, making.circumstances, before)
+        new = seed_making.make_arkg(backup, making.circumstances)
         if new.policy is not None and new.policy.reason is not None:
             making.remarks.append(
                 f"whether {backup.key.label} would sign without PIN or touch could not be tried: {new.policy.reason}"
@@ -376,7 +376,13 @@ def _seed_made(making: _Making, backup: Session, careful: contextlib.ExitStack) 
     assert making.pin is not None
     key = backup.key
     making.desk.close_backup()
-    new = seed_making.make_software(key, making.pin, making.circumstances, before)
+    try:
+        new = seed_making.make_software(key, making.pin, making.circumstances)
+    except KeyctlError as error:
+        # The process cleans up by itself, and says where it could not.
+        if error.hint != pair_leftovers.CLEAN_UP:
+            making.undone(key_id)
+        raise
     backup = making.desk.reopened_backup()
     backup.use_pin(making.pin)
     careful.enter_context(pair_leftovers.undone(backup, before, lambda: making.undone(key_id)))

@@ -12,8 +12,6 @@ from keyctl.device.seeds import Enforcement
 from keyctl.errors import UnsupportedError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from keyctl.core.arkg import SeedPublicKey
     from keyctl.core.binding import Offer
     from keyctl.device.seeds import Policy
@@ -34,7 +32,7 @@ class NewSeed:
     policy: Policy | None
 
 
-def make_arkg(session: Session, circumstances: Circumstances, exclude: Sequence[bytes]) -> NewSeed:
+def make_arkg(session: Session, circumstances: Circumstances) -> NewSeed:
     """Make a seed on an unlocked key, and have it prove that it holds it: three touches.
 
     The caller undoes what was made where this fails (:func:`keyctl.operations.pair_leftovers.undone`).
@@ -42,7 +40,6 @@ def make_arkg(session: Session, circumstances: Circumstances, exclude: Sequence[
     Args:
         session: The backup key, with its PIN.
         circumstances: What the command line says.
-        exclude: Keyctl's own credentials that are on it.
 
     Raises:
         UnsupportedError: It has no seeds, or none that can be used; a check of the evidence failed
@@ -56,7 +53,8 @@ def make_arkg(session: Session, circumstances: Circumstances, exclude: Sequence[
     session.seeds.require()
     tell(f"{label} wants three touches; the first makes the seed")
     nonce = os.urandom(binding.NONCE_BYTES)
-    made = session.seeds.make(nonce, exclude)
+    # Nothing is excluded: a key may be the backup of several, and a fresh user takes no other credential's place.
+    made = session.seeds.make(nonce, ())
     wanted = binding.exercise(made.offer, made.made, nonce)
     tell(f"the second proves that {label} holds it")
     signed = session.seeds.sign(
@@ -89,14 +87,13 @@ def make_arkg(session: Session, circumstances: Circumstances, exclude: Sequence[
     )
 
 
-def make_software(key: Key, pin: str, circumstances: Circumstances, exclude: Sequence[bytes]) -> NewSeed:
+def make_software(key: Key, pin: str, circumstances: Circumstances) -> NewSeed:
     """Make a seed out of a key's hmac-secret, in a process of its own: three touches.
 
     Args:
         key: The backup key, which has proved its name; its connection is closed, as the other process opens it.
         pin: Of the key.
         circumstances: What the command line says.
-        exclude: Keyctl's own credentials that are on it.
 
     Raises:
         KeyctlError: As :func:`make_arkg`.
@@ -104,7 +101,7 @@ def make_software(key: Key, pin: str, circumstances: Circumstances, exclude: Seq
     from keyctl.operations import software_seeds
 
     circumstances.asker.tell(f"{key.label} wants three touches: the first makes its secret, two more compare it")
-    made = software_seeds.make(key, pin, circumstances, exclude)
+    made = software_seeds.make(key, pin, circumstances, ())
     try:
         points = seed_cose.read_seed(made.public_seed)
     except arkg.ArkgError as error:
