@@ -88,7 +88,7 @@ def export(circumstances: Circumstances, backup: str, file: Path | None, *, dry_
 
         with pair_leftovers.undone(session, before, ended):
             # Nothing is excluded: a key may be the backup of several, each with a seed of its own.
-            new = seed_making.make_arkg(session, circumstances, ())
+            new = seed_making.make_arkg(session, circumstances)
             key_copies.require_untouched(session, before)
             fingerprint = fingerprints.of_seed(new.points)
             content = seed_files.document(

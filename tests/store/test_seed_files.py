@@ -104,7 +104,7 @@ def damaged(draw):
     place = value
     while True:
         name = draw(st.sampled_from(sorted(place)))
-        if not isinstance(place[name], dict) or draw(st.booleans()):
+        if not place[name] or not isinstance(place[name], dict) or draw(st.booleans()):
             break
         place = place[name]
     other = draw(st.sampled_from([None, True, -1, 2**60, "", "zz", "00", [], {}, ["x"], "gone", "new"]))
