@@ -66,10 +66,15 @@ def information(session: Session) -> Information:
         # How many are used needs the PIN; this command never asks for it.
         passkeys=PasskeyCount(used=None, remaining=info.remaining_passkeys) if info.listing else None,
         advisories=advisories.advisories_for(
-            model=key.model,
-            product=key.product,
-            firmware=key.firmware,
-            generation=catalogue.metadata_firmware(info.aaguid),
+            advisories.Identity(
+                model=key.model,
+                product=key.product,
+                vendor_id=key.vendor_id,
+                product_id=key.product_id,
+                aaguid=key.aaguid,
+                firmware=key.firmware,
+                generation=catalogue.metadata_firmware(info.aaguid),
+            )
         ),
     )
 
