@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from keyctl.cli.completions import known_names
 from keyctl.core.text import is_unicode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _MAX_WAIT_S = 3600.0
 
@@ -19,6 +22,8 @@ class Settings:
     """What the shared options say, and how far the command line has been recognised."""
 
     key: str | None = None
+    #: All that were given at once; a few commands take more than one.
+    keys: tuple[str, ...] = ()
     json: bool = False
     no_input: bool = False
     #: Seconds, or None when not given.
@@ -69,10 +74,17 @@ def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> Non
         setattr(settings_of(context), name.removeprefix("shared_"), value)
 
 
-def _option(*names: str, **facts: Any) -> click.Option:
+def _keep_keys(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> None:
+    """As :func:`_keep`; most commands are about one key, and that is the last one."""
+    if context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE:
+        settings = settings_of(context)
+        settings.keys, settings.key = value, value[-1]
+
+
+def _option(*names: str, callback: Callable[..., None] = _keep, **facts: Any) -> click.Option:
     # The name carries a prefix so that no command's own parameter can collide with it.
     own = f"shared_{names[-1].lstrip('-').replace('-', '_')}"
-    return click.Option([*names, own], expose_value=False, callback=_keep, **facts)
+    return click.Option([*names, own], expose_value=False, callback=callback, **facts)
 
 
 SHARED_OPTIONS: tuple[click.Option, ...] = (
@@ -80,6 +92,8 @@ SHARED_OPTIONS: tuple[click.Option, ...] = (
         "-k",
         "--key",
         metavar="KEY",
+        multiple=True,
+        callback=_keep_keys,
         shell_complete=known_names,
         help="The key to use: its name, a serial number, usb:PATH, nfc:READER or virtual:NAME, as `list` prints them.",
     ),
