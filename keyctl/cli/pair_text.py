@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
     from keyctl.operations.keeping_in_step import MissingAccount
     from keyctl.operations.pair_creating import Creation
-    from keyctl.operations.pair_leftovers import CleanUp
-    from keyctl.operations.pair_removing import Removal
     from keyctl.operations.pair_restoring import Restoration
     from keyctl.operations.pair_verifying import Drill
-    from keyctl.operations.pair_views import PairingView
+    from keyctl.operations.pair_views import PairingView, Removal
 
+#: Of a credential's id: enough to tell it from others.
+_SHOWN_DIGITS = 16
 _DATE_CHARACTERS = len("2026-01-31")
 _METHOD_WORDS = {
     Method.ARKG: "arkg",
@@ -104,7 +104,9 @@ def drill(done: Drill) -> str:
 
 
 def removed(removal: Removal) -> str:
-    """What became of a pairing."""
+    """What became of a pairing, or of what was left of one."""
+    if removal.pairing is None:
+        return f"nothing is left on {visible(' and '.join(removal.removed_from))}" if removal.changed else ""
     label = visible(name(removal.pairing))
     if not removal.changed:
         return f"{label} would be removed; nothing was changed"
@@ -113,32 +115,18 @@ def removed(removal: Removal) -> str:
 
 
 def remains(removal: Removal, *, dry_run: bool) -> list[str]:
-    """What is left on keys that were not connected."""
+    """What is left on which key."""
+    if removal.pairing is None:
+        left = [f"something may be left on {one.key}: plug it in and run this again" for one in removal.remains]
+        return left or ([] if removal.changed else ["nothing is left of any pairing"])
+    told = [(one.key, one.what, (one.credential_id or b"").hex()[:_SHOWN_DIGITS]) for one in removal.remains]
     if dry_run:
-        return [f"on {one.key}: its {one.what}, {one.credential_id.hex()[:16]}" for one in removal.remains]
+        return [f"on {key}: its {what}, {shown}" for key, what, shown in told]
     return [
-        f"{one.key} was not connected and keeps its {one.what} ({one.credential_id.hex()[:16]}), which is of no use "
-        "any more and takes the room of one passkey"
-        for one in removal.remains
+        f"{key} was not connected and keeps its {what} ({shown}), which is of no use any more and takes the room of one"
+        " passkey"
+        for key, what, shown in told
     ]
-
-
-def cleaned_up(done: CleanUp, *, dry_run: bool) -> str:
-    """What became of leftovers."""
-    if dry_run:
-        return (
-            f"something may be left on: {visible(', '.join(done.remaining))}" if done.remaining else "nothing is left"
-        )
-    lines = []
-    if done.cleaned:
-        count = len(done.deleted)
-        what = (
-            "nothing was left" if count == 0 else "1 credential was deleted" if count == 1 else f"{count} were deleted"
-        )
-        lines.append(visible(f"clean: {', '.join(done.cleaned)} ({what})"))
-    if done.remaining:
-        lines.append(visible(f"something may be left on: {', '.join(done.remaining)}; plug it in and run this again"))
-    return "\n".join(lines) or "nothing is left of any pairing"
 
 
 def restored(done: Restoration, *, dry_run: bool) -> str:

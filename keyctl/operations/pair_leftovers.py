@@ -7,11 +7,12 @@ left from what went wrong.
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from keyctl.errors import KeyctlError
+from keyctl.errors import KeyChoiceError, KeyctlError
 from keyctl.operations import opening, unlocking
+from keyctl.operations.pair_views import Remains, Removal
 from keyctl.store import inventory as store
 from keyctl.store import state as local_state
 from keyctl.store import unfinished as begun
@@ -19,24 +20,12 @@ from keyctl.store import unfinished as begun
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-    from keyctl.core.inventory import Inventory
+    from keyctl.core.inventory import Inventory, KnownKey
     from keyctl.device.session import Session
     from keyctl.operations.asking import Circumstances
     from keyctl.store.unfinished import Unfinished
 
 CLEAN_UP = "`keyctl pair remove --leftovers` deletes it, with the key plugged in"
-
-
-@dataclass(frozen=True, kw_only=True)
-class CleanUp:
-    """What became of the leftovers."""
-
-    #: Names of the keys from which all was deleted.
-    cleaned: tuple[str, ...]
-    #: Names of the keys on which something is left, as they are not connected or cannot delete it.
-    remaining: tuple[str, ...]
-    #: Ids of the credentials that were deleted.
-    deleted: tuple[bytes, ...]
 
 
 def own_on(session: Session) -> tuple[bytes, ...]:
@@ -123,7 +112,7 @@ def told(circumstances: Circumstances) -> list[str]:
     return lines
 
 
-def clean_up(circumstances: Circumstances, *, dry_run: bool) -> CleanUp:
+def clean_up(circumstances: Circumstances, *, dry_run: bool) -> Removal:
     """Delete what unfinished pairings have left on the connected keys, and say where something remains.
 
     Raises:
@@ -132,31 +121,33 @@ def clean_up(circumstances: Circumstances, *, dry_run: bool) -> CleanUp:
     inventory = store.read(circumstances.home)
     cleaned: list[str] = []
     remaining: list[str] = []
-    deleted: list[bytes] = []
     for unfinished in begun.read_all(circumstances.state):
         for key_id, before in unfinished.before.items():
-            name = _name(inventory, key_id)
             known = inventory.key_with_id(key_id)
-            if known is None or dry_run:
-                remaining.append(name)
+            if known is None or dry_run or not _cleaned(circumstances, inventory, known, before):
+                remaining.append(_name(inventory, key_id))
                 continue
-            try:
-                with opening.opened(replace(circumstances, wanted=known.name), remarking=False) as session:
-                    unlocking.require_current_pin_usable(session)
-                    unlocking.unlock(session, circumstances)
-                    deleted += delete_new(session, {*before, *_of_pairings(inventory, key_id)})
-                    if not session.info.listing:
-                        remaining.append(name)
-                        continue
-            except KeyctlError as error:
-                if error.code != "no_key":
-                    raise
-                remaining.append(name)
-                continue
-            cleaned.append(name)
+            cleaned.append(known.name)
             ended(circumstances, _again(circumstances, unfinished), key_id)
             local_state.forget_seed(circumstances.state, unfinished.pairing_id)
-    return CleanUp(cleaned=tuple(cleaned), remaining=tuple(remaining), deleted=tuple(deleted))
+    return Removal(
+        pairing=None,
+        changed=bool(cleaned),
+        removed_from=tuple(cleaned),
+        remains=tuple(Remains(key=name, credential_id=None, what="leftover") for name in remaining),
+    )
+
+
+def _cleaned(circumstances: Circumstances, inventory: Inventory, known: KnownKey, before: Collection[bytes]) -> bool:
+    """Whether nothing is left on one key; False: it is not connected, or cannot delete a passkey."""
+    try:
+        with opening.opened(replace(circumstances, wanted=known.name), remarking=False) as session:
+            unlocking.require_current_pin_usable(session)
+            unlocking.unlock(session, circumstances)
+            delete_new(session, {*before, *_of_pairings(inventory, known.id)})
+            return session.info.listing
+    except KeyChoiceError:
+        return False
 
 
 def _again(circumstances: Circumstances, unfinished: Unfinished) -> Unfinished:

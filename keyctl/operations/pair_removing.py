@@ -10,6 +10,7 @@ from keyctl.core.pairings import Method
 from keyctl.core.text import visible
 from keyctl.errors import KeyChoiceError
 from keyctl.operations import key_copies, noting, opening, pair_choice, pair_views, stranding, unlocking
+from keyctl.operations.pair_views import Remains, Removal
 from keyctl.store import blob_keys
 from keyctl.store import inventory as store
 from keyctl.store import state as local_state
@@ -19,29 +20,6 @@ if TYPE_CHECKING:
     from keyctl.core.pairings import Pairing
     from keyctl.device.session import Session
     from keyctl.operations.asking import Circumstances
-    from keyctl.operations.pair_views import PairingView
-
-
-@dataclass(frozen=True, kw_only=True)
-class Remains:
-    """What is left on a key that was not connected."""
-
-    #: Its name, or its number where it is not known here.
-    key: str
-    credential_id: bytes
-    #: ``seed`` on the backup key, ``record`` on the primary key.
-    what: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Removal:
-    """What came of removing a pairing."""
-
-    pairing: PairingView
-    changed: bool
-    #: Names of the keys from which it was deleted.
-    removed_from: tuple[str, ...]
-    remains: tuple[Remains, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from keyctl.core import derivations, fingerprints, times
 from keyctl.core.pairings import Method, Pairing, StoredRecord, with_copy
+from keyctl.core.text import visible
 from keyctl.errors import KeyctlError, NotFoundError, UnreachableError, UnsupportedError
 from keyctl.model import Role
 from keyctl.operations import (
@@ -215,8 +216,8 @@ class _Restoring:
     def _compare(self) -> None:
         """A record carries no evidence, so all groups are asked for."""
         self._circumstances.asker.fingerprint(
-            f"The record on {self._label} proves nothing: whoever had the key and its PIN may have put it there.\n"
-            f"Read the fingerprint of the pairing {self._name()} off paper or another computer",
+            f"The record on {visible(self._label)} proves nothing: whoever had the key and its PIN may have put it there."
+            f"\nRead the fingerprint of the pairing {visible(self._name())} off paper or another computer",
             self._fingerprint,
             tuple(range(fingerprints.GROUPS)),
         )

@@ -64,6 +64,30 @@ class PairingView:
     missing: tuple[MissingAccount, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Remains:
+    """What is left on a key that was not connected."""
+
+    #: Its name, or its number where it is not known here.
+    key: str
+    #: None: it is not known which, as the pairing was interrupted.
+    credential_id: bytes | None
+    #: ``seed`` on the backup key, ``record`` on the primary key, ``leftover`` of a pairing that was interrupted.
+    what: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Removal:
+    """What came of removing a pairing, or what was left of one."""
+
+    #: None: it was about leftovers.
+    pairing: PairingView | None
+    changed: bool
+    #: Names of the keys from which it was deleted.
+    removed_from: tuple[str, ...]
+    remains: tuple[Remains, ...]
+
+
 def view(inventory: Inventory, pairing: Pairing) -> PairingView:
     """*pairing* for people and for JSON."""
     missing: tuple[MissingAccount, ...] = ()

@@ -121,7 +121,7 @@ def test_one_port_and_a_primary_that_never_comes_names_the_seed_that_is_left(pai
     assert pairs.desk.inventory.pairings == ()
     assert pair_leftovers.told(pairs.circumstances(pairs.person()))
     done = pair_leftovers.clean_up(pairs.circumstances(pairs.person()), dry_run=False)
-    assert (done.cleaned, done.remaining, len(done.deleted)) == (("green",), (), 1)
+    assert (done.removed_from, done.remains) == (("green",), ())
     assert nothing_left(pairs)
 
 
@@ -344,7 +344,7 @@ def test_a_key_that_is_pulled_at_any_command_leaves_all_or_what_is_named(pairs, 
     named = {pairs.desk.inventory.key_with_id(key_id).name for one in pairs.unfinished() for key_id in one.before}
     assert left <= named
     done = pair_leftovers.clean_up(pairs.circumstances(pairs.person()), dry_run=False)
-    assert set(done.cleaned) == named
+    assert set(done.removed_from) == named
     assert nothing_left(pairs)
     assert {each: pairs.foreign(each) for each in ("blue", "green")} == {"blue": FOREIGN, "green": FOREIGN}
 

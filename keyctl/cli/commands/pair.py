@@ -179,9 +179,9 @@ def _remove(
     if leftovers:
         if pairing is not None:
             raise click.UsageError("--leftovers takes no PAIRING.", context)
-        cleaned = pair_leftovers.clean_up(circumstances, dry_run=dry_run)
-        return Outcome(data=cleaned, text=lambda: pair_text.cleaned_up(cleaned, dry_run=dry_run))
-    removal = pair_removing.remove(circumstances, pairing, dry_run=dry_run)
+        removal = pair_leftovers.clean_up(circumstances, dry_run=dry_run)
+    else:
+        removal = pair_removing.remove(circumstances, pairing, dry_run=dry_run)
     return Outcome(
         data=removal, text=lambda: pair_text.removed(removal), notes=pair_text.remains(removal, dry_run=dry_run)
     )
