@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from keyctl.core.account_rows import AccountRow
     from keyctl.core.holdings import Holding
     from keyctl.core.inventory import Inventory
+    from keyctl.core.pairings import Pairing
 
 #: After so many days a person's word wants confirming.
 DECLARATION_DAYS = 365
@@ -132,6 +133,15 @@ def openings(inventory: Inventory, key_ids: Collection[str]) -> tuple[Opening, .
             row = sheet.row(account)
             found.append((Opening(row=row, by=by), order_of(row, account)))
     return tuple(opening for opening, _ in sorted(found, key=lambda entry: entry[1]))
+
+
+def openings_of_pair(inventory: Inventory, pairing: Pairing) -> tuple[Opening, ...]:
+    """:func:`openings` of the two keys of *pairing*; of a key without an owner the other one tells whose it is."""
+    keys = (inventory.key_with_id(pairing.primary_id), inventory.key_with_id(pairing.backup_id))
+    owner = next((key.owner for key in keys if key is not None and key.owner), None)
+    key_ids = {pairing.primary_id, pairing.backup_id}
+    told = tuple(replace(key, owner=owner) if key.id in key_ids and not key.owner else key for key in inventory.keys)
+    return openings(replace(inventory, keys=told), key_ids)
 
 
 def stranded(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from keyctl.core.inventory import Declaration, Inventory, KnownKey, Registration, SeenPasskey, Service
-    from keyctl.core.pairings import Pairing
+    from keyctl.core.pairings import DerivedKey, Pairing
 
 #: Digits of a user id that stand for an account without any name.
 _USER_ID_DIGITS = 16
@@ -186,7 +186,7 @@ def derived_keys(inventory: Inventory) -> Iterator[Derived]:
     for pairing in inventory.pairings:
         usable = not has_lost_seed(pairing)
         for made in pairing.derived:
-            if made.replaced_at is not None and made.replaced_at >= (made.handed_over_at or ""):
+            if is_replaced(made):
                 continue
             kind, _, label = made.target.partition(":")
             site, _, account = label.partition("/")
@@ -200,6 +200,11 @@ def derived_keys(inventory: Inventory) -> Iterator[Derived]:
                 handed_over_at=made.handed_over_at,
                 usable=usable,
             )
+
+
+def is_replaced(made: DerivedKey) -> bool:
+    """Whether another key took its place; it may have been handed over again after that."""
+    return made.replaced_at is not None and made.replaced_at >= (made.handed_over_at or "")
 
 
 def has_lost_seed(pairing: Pairing) -> bool:

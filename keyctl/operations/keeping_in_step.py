@@ -69,16 +69,11 @@ def missing(inventory: Inventory, pairing: Pairing) -> tuple[MissingAccount, ...
     backup = inventory.key_with_id(pairing.backup_id)
     if primary is None or backup is None:
         return ()
-    # Two keys of one person, although only of one it is noted whose it is.
-    owner = primary.owner or backup.owner
-    keys = tuple(
-        replace(key, owner=key.owner or owner) if key.id in {primary.id, backup.id} else key for key in inventory.keys
-    )
     found = []
-    for opening_ in coverage.openings(replace(inventory, keys=keys), {primary.id, backup.id}):
-        if len(opening_.by) == 1:
-            row = opening_.row
-            by, on = (primary, backup) if primary.id in opening_.by else (backup, primary)
+    for opened in coverage.openings_of_pair(inventory, pairing):
+        if len(opened.by) == 1:
+            row = opened.row
+            by, on = (primary, backup) if primary.id in opened.by else (backup, primary)
             found.append(
                 MissingAccount(
                     service=row.service,

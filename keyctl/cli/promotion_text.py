@@ -1,0 +1,110 @@
+"""A promotion for people: what is done, and what is left to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from keyctl.cli import tables
+from keyctl.core.names import quoted
+from keyctl.core.promotions import Concern, Replacement
+from keyctl.core.text import visible
+
+if TYPE_CHECKING:
+    from keyctl.core.promotions import NextBackup, OtherPairing, Revocation
+    from keyctl.operations.promoting import OldKey, Promotion
+
+_UNKNOWN = "?"
+_CONCERNS = {
+    Concern.LOST_PRIMARY: "its primary key is the lost one too: promote its backup key instead, or remove it",
+    Concern.LOST_BACKUP: "its backup key is the lost one: pair its primary key with another",
+    Concern.NEXT: "the next pairing of the new primary key",
+    Concern.STILL_BACKUP: "the new primary key is still the backup key here",
+}
+
+
+def text(done: Promotion, *, did: str) -> str:
+    """All of it.
+
+    Args:
+        done: What came of it.
+        did: What happened, in one line.
+    """
+    parts = [
+        [visible(did)],
+        _derived(done),
+        _revocations(done),
+        _others(done.other_pairings),
+        _next(done.next_backup, done.primary),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in parts if lines)
+
+
+def _derived(done: Promotion) -> list[str]:
+    left = [key for key in done.derived if key.replaced_at is None]
+    if not left:
+        return ["every derived key is replaced"] if done.derived else []
+    count = "1 derived key is" if len(left) == 1 else f"{len(left)} derived keys are"
+    rows = [(key.target, key.fingerprint, "yes" if key.handed_over_at else "not noted") for key in left]
+    which = f" {quoted(done.pairing.backup)}" if done.pairing.backup is not None else ""
+    return [
+        f"{count} to be replaced; until then {visible(done.primary)} signs for them:",
+        tables.table(("TARGET", "FINGERPRINT", "HANDED OVER"), rows),
+        *_how(left, done.primary),
+        visible(f"note what is done: `keyctl recover promote{which} --replaced {quoted(left[0].target)}`"),
+    ]
+
+
+def _how(left: list[OldKey], primary: str) -> list[str]:
+    """What takes their place, a line for each kind."""
+    name = visible(primary)
+    ways = {
+        Replacement.PASSKEY: f"rp: register {name} itself at the site, and remove the derived key there",
+        Replacement.SSH_KEY: f"ssh: make a key on {name} (`ssh-keygen -t ecdsa-sk`), install it beside one that is "
+        "derived in the next pairing, and remove the old one",
+        Replacement.NEXT_PAIRING: "sign: derive a key in the next pairing, and tell whoever checks the signatures",
+    }
+    kinds = {key.replacement for key in left}
+    return [line for kind, line in ways.items() if kind in kinds]
+
+
+def _revocations(done: Promotion) -> list[str]:
+    if done.lost is None:
+        return ["what the lost key opened is not known here; look at every account that you opened with it"]
+    lost = visible(done.lost)
+    if not done.revoke:
+        return [f"nothing is known that {lost} opened"]
+    count = "1 account" if len(done.revoke) == 1 else f"{len(done.revoke)} accounts"
+    return [f"remove {lost} from {count}:", *(line for one in done.revoke for line in _revocation(one, done.primary))]
+
+
+def _revocation(one: Revocation, primary: str) -> list[str]:
+    label = one.service if one.account is None else f"{one.service} ({one.account})"
+    if one.opened_by_new_primary:
+        way = f"{primary} opens it"
+    elif one.opened_by:
+        way = f"{primary} does not open it, {', '.join(one.opened_by)} does: register {primary} too"
+    else:
+        way = "no key at hand opens it: go through the site's recovery"
+    lines = [visible(f"  {label}: {way}")]
+    if one.url is not None and one.url_kind is not None:
+        lines.append(visible(f"    {one.url_kind.value}: {one.url}"))
+    return lines
+
+
+def _others(pairings: tuple[OtherPairing, ...]) -> list[str]:
+    return [
+        visible(f"pairing {one.primary or _UNKNOWN}/{one.backup or _UNKNOWN}: {_CONCERNS[one.concern]}")
+        for one in pairings
+        if one.concern is not Concern.NEXT
+    ]
+
+
+def _next(backup: NextBackup, primary: str) -> list[str]:
+    name = visible(primary)
+    if backup.key is None:
+        return [f"{name} has no backup key now: get one of another model, then `{visible(backup.command)}`"]
+    other = visible(backup.key)
+    if backup.paired:
+        return [f"{other} is the backup key of {name} already: `{visible(backup.command)}`"]
+    alike = "; it is of the same model, so that one flaw hits both" if backup.same_model else ""
+    return [f"{name} has no backup key now; {other} could be it{alike}: `{visible(backup.command)}`"]
