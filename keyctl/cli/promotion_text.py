@@ -59,8 +59,8 @@ def _how(left: list[OldKey], primary: str) -> list[str]:
     name = visible(primary)
     ways = {
         Replacement.PASSKEY: f"rp: register {name} itself at the site, and remove the derived key there",
-        Replacement.SSH_KEY: f"ssh: make a key on {name} (`ssh-keygen -t ecdsa-sk`), install it beside one that is "
-        "derived in the next pairing, and remove the old one",
+        Replacement.SSH_KEY: f"ssh: install a key made on {name} (`ssh-keygen -t ecdsa-sk`) and one of the next "
+        "pairing, then remove this",
         Replacement.NEXT_PAIRING: "sign: derive a key in the next pairing, and tell whoever checks the signatures",
     }
     kinds = {key.replacement for key in left}
