@@ -33,6 +33,7 @@ _STATE_WORDS = {
     PairingState.BROKEN: "broken",
     PairingState.RETIRED: "retired",
 }
+_ENDORSED = {True: "yes", False: "no", None: None}
 _SOFTWARE = (
     "software is weaker than the other methods with a seed: whenever it is used, the seed is in this computer's memory"
     ", and any program that gets the PIN and a touch gets it for good"
@@ -77,7 +78,7 @@ def block(pairing: PairingView) -> str:
     )
     if pairing.derived:
         rows = [
-            (key.target, _fate(key.handed_over_at, key.replaced_at), "yes" if key.endorsed else "no", key.fingerprint)
+            (key.target, _fate(key.handed_over_at, key.replaced_at), _ENDORSED[key.endorsed], key.fingerprint)
             for key in pairing.derived
         ]
         text += "\n\n" + tables.table(("DERIVED FOR", "HANDED OVER", "ENDORSED", "FINGERPRINT"), rows)

@@ -136,6 +136,31 @@ def store_on_backup(session: Session, record: KeyRecord, blob_key: bytes) -> Cop
     return Copy(stored=stored, blob_key=blob_key)
 
 
+def missing_on_backup(session: Session, pairing: Pairing, record: KeyRecord) -> Copy | None:
+    """Write the record beside the seed on the unlocked backup key, where only the other key carries it; no touch.
+
+    As after an import, which the backup key did not see.
+
+    Returns:
+        None: nothing was missing, or the key has no place for it.
+
+    Raises:
+        KeyctlError: It failed; the message says what is on the key.
+    """
+    holders = {one.key_id for one in pairing.stored_on}
+    if not holders or session.key.id in holders or not (session.info.listing and session.blobs.supported):
+        return None
+    blob_key = next(
+        (
+            one.large_blob_key
+            for one in session.own_credentials.list()
+            if one.passkey.credential_id == record.seed.credential_id
+        ),
+        None,
+    )
+    return store_on_backup(session, record, blob_key) if blob_key is not None else None
+
+
 def require_untouched(session: Session, before: Collection[bytes]) -> None:
     """Make sure that keyctl's own credentials of before are still there: a key may put one in another's place.
 

@@ -216,8 +216,8 @@ class _Restoring:
     def _compare(self) -> None:
         """A record carries no evidence, so all groups are asked for."""
         self._circumstances.asker.fingerprint(
-            f"The record on {visible(self._label)} proves nothing: whoever had the key and its PIN may have put it there."
-            f"\nRead the fingerprint of the pairing {visible(self._name())} off paper or another computer",
+            f"The record on {visible(self._label)} proves nothing: whoever had that key and its PIN may have put it "
+            f"there.\nRead the fingerprint of the pairing {visible(self._name())} off paper or another computer",
             self._fingerprint,
             tuple(range(fingerprints.GROUPS)),
         )

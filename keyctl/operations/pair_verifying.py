@@ -8,9 +8,10 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from keyctl.core import arkg, contexts, derivations, times
-from keyctl.core.pairings import Method
+from keyctl.core.pairings import Method, with_copy
 from keyctl.errors import KeyctlError, NotFoundError, StoreError
 from keyctl.operations import backup_signing, key_copies, noting, pair_choice, pair_views, seed_trust, unlocking
+from keyctl.store import blob_keys
 from keyctl.store import inventory as store
 from keyctl.store import state as local_state
 
@@ -120,6 +121,8 @@ def _by_seed(
                 circumstances.asker.tell(f"and as the key of {recorded.target}")
                 signer.sign(recorded, _digest(recorded.public_key))
             reason = _copy_differs(circumstances, pairing, signer)
+            if reason is None:
+                _complete(circumstances, inventory, pairing, signer)
     except KeyctlError as error:
         if error.code not in _FAILURES:
             raise
@@ -133,6 +136,27 @@ def _copy_differs(circumstances: Circumstances, pairing: Pairing, signer: Signer
     if session is None or key_copies.matches(session, circumstances, pairing) is not False:
         return None
     return f"the pairing's record on {signer.key.label} is not the inventory's"
+
+
+def _complete(circumstances: Circumstances, inventory: Inventory, pairing: Pairing, signer: Signer) -> None:
+    """Give the backup key its copy of the record, where it is missing; that it could not is no failed drill."""
+    session = signer.session
+    if session is None:
+        return
+    try:
+        copy = key_copies.missing_on_backup(session, pairing, key_copies.record_of(inventory, pairing))
+    except KeyctlError as error:
+        circumstances.asker.tell(f"the pairing could not be stored on {signer.key.label}: {error.message}")
+        return
+    if copy is None:
+        return
+    with store.changing(circumstances.home, circumstances.waits.lock_s) as changes:
+        known = changes.inventory.pairing_with_id(pairing.id)
+        if known is not None:
+            changes.put_pairing(with_copy(known, copy.stored))
+    if copy.blob_key is not None:
+        blob_keys.write(circumstances.state, pairing.id, copy.stored.key_id, copy.blob_key)
+    circumstances.asker.tell(f"{signer.key.label} carries the pairing from now on")
 
 
 def _require_recomputed(pairing: Pairing, key: DerivedKey) -> None:

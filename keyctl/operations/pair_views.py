@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from keyctl.core import arkg, fingerprints, key_formats, seed_cose
+from keyctl.core import arkg, endorsements, fingerprints, key_formats, seed_cose
 from keyctl.core.pairings import Method
 from keyctl.operations import pair_choice
 from keyctl.store import inventory as store
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from keyctl.core.inventory import Inventory
     from keyctl.core.pairings import Pairing, PairingState
     from keyctl.operations.asking import Circumstances
@@ -27,8 +29,8 @@ class DerivedView:
     target: str
     #: As ``ssh-keygen -l`` shows it.
     fingerprint: str
-    #: Whether the primary key signed for it.
-    endorsed: bool
+    #: Whether the primary key's signature for it holds; None: that key is not known here.
+    endorsed: bool | None
     created_at: str
     handed_over_at: str | None
     replaced_at: str | None
@@ -95,6 +97,10 @@ def view(inventory: Inventory, pairing: Pairing) -> PairingView:
         from keyctl.operations import keeping_in_step
 
         missing = keeping_in_step.missing(inventory, pairing)
+    primary = inventory.key_with_id(pairing.primary_id)
+    endorsed: Collection[str] | None = None
+    if primary is not None and pairing.derived:
+        endorsed = endorsements.endorsed(pairing.derived, primary.recognition.public_key)
     draft = pairing.seed.numbers.draft if pairing.seed is not None else None
     return PairingView(
         id=pairing.id,
@@ -116,7 +122,7 @@ def view(inventory: Inventory, pairing: Pairing) -> PairingView:
             DerivedView(
                 target=key.target,
                 fingerprint=_fingerprint(key.public_key),
-                endorsed=key.endorsement is not None,
+                endorsed=key.target in endorsed if endorsed is not None else None,
                 created_at=key.created_at,
                 handed_over_at=key.handed_over_at,
                 replaced_at=key.replaced_at,

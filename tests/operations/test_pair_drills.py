@@ -151,6 +151,28 @@ def test_a_record_on_the_backup_that_was_changed_is_found(pairs):
     assert "record on green" in (drill.reason or "")
 
 
+def test_a_drill_gives_the_backup_the_copy_that_it_lacks(pairs):
+    """As after an import, which the backup key did not see."""
+    pairing = pairs.paired()
+    known = pairs.desk.record("green")
+    pairs.keep("green", large_blobs=blob_array.BlobArray(FOREIGN).content.hex())
+    put(pairs, replace(pairing, stored_on=tuple(one for one in pairing.stored_on if one.key_id != known.id)))
+    blob_keys.forget(pairs.desk.home / "state", pairing.id, known.id)
+    assert verify(pairs).verified
+    [pairing] = pairs.desk.inventory.pairings
+    assert known.id in {one.key_id for one in pairing.stored_on}
+    assert pairs.foreign("green") == FOREIGN
+    lose_inventory(pairs)
+    assert restore(pairs, "green").changed
+
+
+def test_a_pairing_that_no_key_is_to_carry_stays_so(pairs):
+    pairs.paired(store_on_key=False)
+    assert verify(pairs).verified
+    [pairing] = pairs.desk.inventory.pairings
+    assert pairing.stored_on == ()
+
+
 def test_a_wrong_pin_at_a_drill_is_no_verdict(pairs):
     pairs.paired()
     error = failing(verify, pairs, pairs.person_class(pins=["654321"]))
