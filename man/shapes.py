@@ -15,15 +15,21 @@ from typing import Any
 
 from keyctl import model
 from keyctl.cli.commands.demo import Step
-from keyctl.core import account_rows, advisories, holdings, inventory, merged_records, merging, sites
+from keyctl.core import account_rows, advisories, holdings, inventory, merged_records, merging, pairings, sites
 from keyctl.core.coverage import Coverage
 from keyctl.core.diagnosis_facts import Diagnosis
 from keyctl.errors import Details
 from keyctl.model import Key
-from keyctl.operations import service_import, services
+from keyctl.operations import deriving, pair_views, service_import, services
 from keyctl.operations.information import Information, PinState
 from keyctl.operations.inventory_files import InventoryExport, InventoryImport, Places
+from keyctl.operations.keeping_in_step import MissingAccount
 from keyctl.operations.naming import Addition
+from keyctl.operations.pair_creating import Creation
+from keyctl.operations.pair_exporting import SeedExport
+from keyctl.operations.pair_importing import SeedImport
+from keyctl.operations.pair_restoring import Restoration
+from keyctl.operations.pair_verifying import Drill
 from keyctl.operations.passkeys import Deletion, OnePasskey, PasskeyList, Renaming
 from keyctl.operations.pins import KeyChange
 from keyctl.operations.scanning import Entry, LocalEntry, Scan, ScannedKey
@@ -75,6 +81,13 @@ class Services:
     """The data of ``service list``."""
 
     services: tuple[services.ServiceView, ...]
+
+
+@dataclass(frozen=True)
+class Pairings:
+    """The data of ``pair list`` and ``pair show``."""
+
+    pairings: tuple[pair_views.PairingView, ...]
 
 
 @dataclass(frozen=True)
@@ -136,6 +149,15 @@ DATA: dict[str, type] = {
     "service list": Services,
     "service import": service_import.ServiceImport,
     "coverage": Coverage,
+    "pair create": Creation,
+    "pair list": Pairings,
+    "pair show": Pairings,
+    "pair verify": Drill,
+    "pair remove": pair_views.Removal,
+    "pair restore": Restoration,
+    "pair derive": deriving.Derivation,
+    "pair export": SeedExport,
+    "pair import": SeedImport,
     "inventory export": InventoryExport,
     "inventory import": InventoryImport,
     "inventory path": Places,
@@ -163,6 +185,10 @@ _NAMES: dict[str, Any] = {
     **vars(inventory),
     **vars(merged_records),
     **vars(merging),
+    **vars(pairings),
+    **vars(pair_views),
+    **vars(deriving),
+    "MissingAccount": MissingAccount,
     **vars(services),
     **vars(sites),
     "AccountRow": account_rows.AccountRow,

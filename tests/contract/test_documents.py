@@ -17,6 +17,7 @@ GOLDEN = Path(__file__).parent
 PIN = "123456"
 SITE = registration.Site(rp_id="bank.example", user_name="kim", display_name="Kim")
 WITH_PIN = ("--key", "virtual:blue", "--pin-file", "pin")
+BY_COMMAND = ("--pin-command", "cat pin")
 
 #: golden file -> command line; ID stands for the passkey.
 COMMANDS = {
@@ -43,6 +44,15 @@ COMMANDS = {
     "coverage": ("coverage",),
     "coverage-missing": ("coverage", "--missing", "other"),
     "coverage-without": ("coverage", "--without", "known"),
+    "pair-create": ("pair", "create", "known", "safe", *BY_COMMAND),
+    "pair-list": ("pair", "list"),
+    "pair-show": ("pair", "show", "safe"),
+    "pair-verify": ("pair", "verify", *BY_COMMAND),
+    "pair-remove": ("pair", "remove", "--yes", *BY_COMMAND),
+    "pair-restore": ("pair", "restore", "--key", "safe", *BY_COMMAND),
+    "pair-derive": ("pair", "derive", "--for", "rp:bank.example/kim"),
+    "pair-export": ("pair", "export", "safe", *BY_COMMAND),
+    "pair-import": ("pair", "import", "seed.json", "known", "--dry-run"),
     "inventory-export": ("inventory", "export"),
     "inventory-import": ("inventory", "import", "export.json"),
     "inventory-path": ("inventory", "path"),
@@ -66,6 +76,9 @@ KNOWN = {
     for name, words in COMMANDS.items()
     if words[0] in {"edit", "forget", "scan", "service", "coverage", "inventory"} or name == "list-known"
 }
+#: Those for which there is a backup key, and mostly a pairing.
+PAIRED = {name for name, words in COMMANDS.items() if words[0] == "pair"}
+UNPAIRED = {"pair-create", "pair-export", "pair-import"}
 
 
 def shape(value: object) -> object:
@@ -88,6 +101,8 @@ def test_the_document_is_as_promised(name, home, tmp_path, monkeypatch, capsys, 
     passkey_id = registration.register(home / "virtual", "blue", SITE, PIN).hex()
     if name in KNOWN:
         get_to_know(home)
+    if name in PAIRED:
+        pair(name)
     if name == "pin-set":
         main(["virtual", "new", "fresh"])
     if name == "list-broken-key":
@@ -120,6 +135,19 @@ def get_to_know(home: Path) -> None:
     Path("accounts.csv").write_text("name,rp_id,account,keys,recovery\nMail,mail.example,kim,known;other,codes\n")
     assert main(["edit", "known", "--note", "newer than the export"]) == 0
     registration.register(home / "virtual", "blue", replace(SITE, rp_id="new.example"), PIN)
+
+
+def pair(name: str) -> None:
+    """A primary and a backup key, as far as the command needs them."""
+    assert main(["virtual", "new", "green", "--profile", "arkg"]) == 0
+    assert main(["pin", "set", "--key", "virtual:green", "--pin-file", "pin"]) == 0
+    assert main(["add", "known", "--key", "virtual:blue"]) == 0
+    assert main(["add", "safe", "--key", "virtual:green"]) == 0
+    if name == "pair-import":
+        assert main(["pair", "export", "safe", "seed.json", *BY_COMMAND]) == 0
+    if name not in UNPAIRED:
+        assert main(["pair", "create", "known", "safe", *BY_COMMAND]) == 0
+        assert main(["pair", "derive", "--for", "ssh:server.example.com"]) == 0
 
 
 def test_no_golden_file_is_left_over():
