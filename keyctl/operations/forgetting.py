@@ -17,20 +17,10 @@ if TYPE_CHECKING:
     from keyctl.core.inventory import Inventory, KnownKey
     from keyctl.core.pairings import Pairing
     from keyctl.operations.asking import Circumstances
+    from keyctl.operations.pair_views import Remains
 
 #: So many digits of a credential's id tell it from others.
 _ID_DIGITS = 16
-
-
-@dataclass(frozen=True, kw_only=True)
-class Remainder:
-    """A credential of a forgotten pairing that is still on one of its keys."""
-
-    #: The key's name, or its id where it is not known here.
-    key: str
-    credential_id: bytes
-    #: ``seed`` or ``record``.
-    what: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +30,7 @@ class Forgotten(KeyChange):
     #: The pairings that are forgotten with it: PRIMARY/BACKUP.
     pairings: tuple[str, ...]
     #: What they leave on the keys, where keyctl finds it no more.
-    remains: tuple[Remainder, ...]
+    remains: tuple[Remains, ...]
 
 
 def forget(circumstances: Circumstances, name: str, *, dry_run: bool) -> Forgotten:
@@ -104,14 +94,15 @@ def _labels(inventory: Inventory, pairings: Sequence[Pairing]) -> tuple[str, ...
     return tuple(pair_choice.label(inventory, pairing) for pairing in pairings)
 
 
-def _remains(inventory: Inventory, pairings: Sequence[Pairing]) -> tuple[Remainder, ...]:
+def _remains(inventory: Inventory, pairings: Sequence[Pairing]) -> tuple[Remains, ...]:
     if not pairings:
         return ()
     from keyctl.core import ended_pairings
+    from keyctl.operations.pair_views import Remains
 
     names = {key.id: key.name for key in inventory.keys}
     return tuple(
-        Remainder(key=names.get(left.key_id, left.key_id), credential_id=left.credential_id, what=left.what)
+        Remains(key=names.get(left.key_id, left.key_id), credential_id=left.credential_id, what=left.what)
         for pairing in pairings
         for left in ended_pairings.remains(pairing)
     )
@@ -130,5 +121,5 @@ def _pairings_told(forgotten: Forgotten) -> str:
         )
     for left in forgotten.remains:
         what = "the seed" if left.what == "seed" else "a copy of the pairing's record"
-        told += f"  on {left.key}: {what}, credential {left.credential_id.hex()[:_ID_DIGITS]}\n"
+        told += f"  on {left.key}: {what}, credential {(left.credential_id or b'').hex()[:_ID_DIGITS]}\n"
     return "".join(f"{visible(line)}\n" for line in told.splitlines())

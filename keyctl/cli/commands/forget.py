@@ -39,6 +39,6 @@ def COMMAND(  # noqa: N802  # the name by which the catalogue finds it
     result = forgetting.forget(circumstances, name, dry_run=dry_run)
     label = result.key.label
     said = f"{label} would be forgotten; nothing was changed" if dry_run else f"{label} is forgotten"
-    left = [f"{one.what} on {one.key}, credential {one.credential_id.hex()}" for one in result.remains]
+    left = [f"{one.what} on {one.key}, credential {(one.credential_id or b'').hex()}" for one in result.remains]
     notes = [f"still there, and known to keyctl no more: {one}" for one in left] if not dry_run else []
     return Outcome(data=result, text=lambda: visible(said), notes=notes)
