@@ -42,7 +42,8 @@ _STATUS_WORDS = {
 _LEGEND = {
     "yes": "the key answered to the credential that a file of this computer names",
     "said": "only a person's word; the key was not asked",
-    "derived": "a derived key, which does not open the account yet",
+    "derived": "a derived key that was handed over, as a person said",
+    "no log-in": "a derived key that is for no log-in, is not handed over, or that the backup key cannot use any more",
     "reset": "was there until the key was reset",
     "lost": "is on a key that is lost",
     "virtual": "on a key for trying out, which does not count",
@@ -204,7 +205,7 @@ class _Sheet:
             return None
         if name in self._lost:
             return "lost"
-        return "derived" if cell.how is How.DERIVED else "virtual"
+        return "no log-in" if cell.how is How.DERIVED else "virtual"
 
     def _all_ways(self, row: AccountRow) -> str | None:
         keys = [f"{name} ({word})" for name in row.keys if (word := self._word(row, name)) is not None]
@@ -213,6 +214,8 @@ class _Sheet:
 
 
 def _counting_word(cell: Cell) -> str:
+    if cell.how is How.DERIVED:
+        return "derived"
     if cell.evidence is Evidence.DECLARED:
         return "said"
     return "passkey" if cell.how is How.PASSKEY else "yes"

@@ -154,7 +154,8 @@ class Sheet:
         )
 
     def _hint(self, account: Account) -> str | None:
-        if not account.told:
+        # A key is derived for a host, whatever account it opens there.
+        if not account.told and not any(map(_is_of_host, account.holdings)):
             known = "service edit NAME --new-account" if account.services else "service add NAME --rp RP --account"
             return f"no record tells which account of the site this is; say it: `keyctl {known} ACCOUNT`"
         if any(said.key_id not in self.columns for service in account.services for said in service.on):
@@ -162,6 +163,10 @@ class Sheet:
         if not account.exact:
             return "no key tells the whole RP id of this site, so nothing else can be matched with it"
         return None
+
+
+def _is_of_host(held: Holding) -> bool:
+    return held.derived is not None and held.derived.target_kind == "ssh"
 
 
 def recovery_of(account: Account) -> tuple[Recovery, ...]:

@@ -18,8 +18,10 @@ from ..core.coverage_parts import (  # noqa: TID252  # found by path: there is n
     LONG_AGO,
     NOW,
     SEEN_AT,
+    derived,
     inventory_of,
     key,
+    pairing,
     passkey,
     registration,
     service,
@@ -134,6 +136,36 @@ def test_a_key_without_an_owner_beside_one_with_is_told(run, write):
         "no owner is noted of red, so keyctl takes it for another person's key: `keyctl edit red --owner OWNER`\n"
     )
     assert run("coverage", "--owner", "kim").err == ""
+
+
+def test_derived_keys_say_whether_they_open_anything(run, write, home):
+    blue, green = key("blue", passkey("github.com")), key("green")
+    write(blue, green)
+    made = [
+        derived("ssh:home.example", handed_over_at=SEEN_AT),
+        derived("ssh:new.example"),
+        derived("rp:github.com/kim", handed_over_at=SEEN_AT),
+    ]
+    pair = pairing("blue", "green", *(replace(one, public_key=b"\x04" * 65, key_handle=b"h" * 81) for one in made))
+    seed = replace(pair.seed, public_seed=b"s" * 170, user_id=b"u" * 32)
+    with store.changing(home, 0) as changes:
+        changes.put_pairing(replace(pair, seed=seed))
+    table, words = run("coverage").out.split("\n\n")
+    assert table.splitlines() == [
+        "ACCOUNT           blue     green      STATUS",
+        "ssh:new.example   -        no log-in  no key",
+        "GitHub (kim)      passkey  no log-in  one key",
+        "ssh:home.example  -        derived    one key",
+    ]
+    assert "derived: a derived key that was handed over, as a person said" in words
+    assert "no log-in: a derived key that is for no log-in, is not handed over, or" in words
+    rows = run("coverage", "--json").document["data"]["services"]
+    assert {row["rp_id"]: row["keys"]["green"]["how"] for row in rows} == dict.fromkeys(
+        ("ssh:home.example", "ssh:new.example", "github.com"), "derived"
+    )
+    assert all(row["hint"] is None for row in rows)
+    assert "ssh:home.example" in run("coverage", "--without", "green").out
+    assert "ssh:home.example" in run("forget", "blue", "--dry-run").err
 
 
 def test_a_virtual_key_does_not_count_beside_a_real_one(run, write):
