@@ -36,7 +36,9 @@ class Choice:
 def strongest(primary: Side, backup: Side) -> Choice:
     """The strongest method that both can do; never :attr:`Method.SOFTWARE`, which is chosen by name only."""
     reasons: list[str] = []
-    for method in (Method.ARKG, Method.WEBAUTHN_DRAFT):
+    # A draft that neither has heard of is nobody's concern.
+    drafts = any(side.info is not None and recovery.EXTENSION in side.info.extensions for side in (primary, backup))
+    for method in (Method.ARKG, Method.WEBAUTHN_DRAFT) if drafts else (Method.ARKG,):
         obstacles = [
             f"{side.name}: {why}"
             for role, side in (("primary", primary), ("backup", backup))

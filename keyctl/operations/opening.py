@@ -187,14 +187,11 @@ class _Search:
 
     def failure(self) -> KeyChoiceError:
         """It is not there."""
-        hints = [*filter(None, self._others.values()), *self._obstacles]
+        others = [*filter(None, self._others.values())]
+        # What may be in the way of readers is no reason where nothing else was found.
+        hints = others or ["plug it in; `keyctl list` shows what is connected"]
         name = self._wanted.name
-        return KeyChoiceError(
-            "no_key",
-            f"{name} is not connected",
-            "; ".join(hints) or "plug it in; `keyctl list` shows what is connected",
-            key=name,
-        )
+        return KeyChoiceError("no_key", f"{name} is not connected", "; ".join([*hints, *self._obstacles]), key=name)
 
     def _opened(self, found: Found) -> session.Session | None:
         try:

@@ -110,7 +110,10 @@ def view(inventory: Inventory, pairing: Pairing) -> PairingView:
         state=pairing.state,
         fingerprint=fingerprint_of(pairing),
         attestation=pairing.seed.attestation if pairing.seed is not None else None,
-        stored_on=tuple(pair_choice.name_of(inventory, record.key_id) or record.key_id for record in pairing.stored_on),
+        stored_on=tuple(
+            pair_choice.name_of(inventory, record.key_id) or record.key_id
+            for record in sorted(pairing.stored_on, key=lambda record: record.key_id != pairing.primary_id)
+        ),
         created_at=pairing.created_at,
         verified_at=pairing.verified_at,
         verified_elsewhere=None if pairing.verified_by is None else pairing.verified_by != pairing.paired_by,

@@ -10,9 +10,9 @@ the stage:
     % swap KEY KEY              two virtual keys change places, as if each were put where the other was
 
 ``{SITE/USER}`` in a command stands for the first 16 digits of that passkey's id. In the output the ids, which are
-random, are shown as ``<SITE/USER>``, the story's folder as ``~``, dates as ``<date>`` and the inventory's own numbers
-as ``<id>``; a smart card service that does not run is not told. Nothing else is replaced. ``pytest --accept`` writes
-what came out into the file.
+random, are shown as ``<SITE/USER>``, the story's folder as ``~``, dates as ``<date>``, the inventory's own numbers as
+``<id>``, and the fingerprints of seeds and derived keys as ``<seed>`` and ``<key>``; a smart card service that does not
+run is not told. Nothing else is replaced. ``pytest --accept`` writes what came out into the file.
 """
 
 from __future__ import annotations
@@ -149,7 +149,10 @@ class Stage:
                 rf"\b{own_id[:8]}[0-9a-f]*", lambda match, name=name, own=own_id: _shown(match, name, own), text
             )
         text = re.sub(r"\b20\d\d-\d\d-\d\d(T[0-9:]{8}Z)?", "<date>", text)
-        text = re.sub(r"\b[0-9a-f]{16}(?=\.json\b)", "<id>", text)
+        text = re.sub(r"\b[0-9a-f]{16}(?=\.json\b)|(?<=its record, |..its seed, )[0-9a-f]{16}", "<id>", text)
+        text = re.sub(r"\b[A-Z2-7]{5}(-[A-Z2-7]{5}){3}\b", "<seed>", text)
+        text = re.sub(r"SHA256:[A-Za-z0-9+/]{43}", "<key>", text)
+        text = re.sub(r"\bAAAAE2VjZHNh[A-Za-z0-9+/]+=*", "<public key>", text)
         # Where there are no readers, whether that service runs is the machine's own affair.
         text = re.sub(r"; the smart card service is not running( \([^)]*\))?", "", text)
         return text.replace(str(self._folder), "~")
