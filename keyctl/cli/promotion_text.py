@@ -42,16 +42,23 @@ def text(done: Promotion, *, did: str) -> str:
 def _derived(done: Promotion) -> list[str]:
     left = [key for key in done.derived if key.replaced_at is None]
     if not left:
-        return ["every derived key is replaced"] if done.derived else []
+        return [_all_replaced(done)] if done.pairing.fingerprint is not None else []
     count = "1 derived key is" if len(left) == 1 else f"{len(left)} derived keys are"
     rows = [(key.target, key.fingerprint, "yes" if key.handed_over_at else "not noted") for key in left]
     which = f" {quoted(done.pairing.backup)}" if done.pairing.backup is not None else ""
+    until = f"until then {visible(done.primary)} signs for them" if done.signs else "nobody can sign for them any more"
     return [
-        f"{count} to be replaced; until then {visible(done.primary)} signs for them:",
+        f"{count} to be replaced; {until}:",
         tables.table(("TARGET", "FINGERPRINT", "HANDED OVER"), rows),
         *_how(left, done.primary),
         visible(f"note what is done: `keyctl recover promote{which} --replaced {quoted(left[0].target)}`"),
     ]
+
+
+def _all_replaced(done: Promotion) -> str:
+    what = "every derived key is replaced" if done.derived else "no key was derived"
+    command = visible(f"keyctl pair remove {quoted(done.pairing.id)}")
+    return f"{what}, so the old pairing is needed no more: `{command}` deletes the seed"
 
 
 def _how(left: list[OldKey], primary: str) -> list[str]:

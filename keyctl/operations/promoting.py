@@ -50,6 +50,8 @@ class Promotion:
     lost: str | None
     #: Whether anything was changed now.
     changed: bool
+    #: Whether the new primary key can still sign for the derived keys, as far as is known.
+    signs: bool
     #: Every key that was derived in the pairing, those to be replaced first.
     derived: tuple[OldKey, ...]
     #: Every account from which the lost key is to be removed, those that nothing else opens first.
@@ -194,10 +196,11 @@ def _warning(inventory: Inventory, pairing: Pairing) -> str:
     backup = visible(pair_choice.require_name(inventory, pairing.backup_id))
     name = pair_choice.name_of(inventory, pairing.primary_id)
     lost = f"{visible(name)}, which counts as lost" if name is not None else "one that is not known here"
+    label = visible(pair_choice.label(inventory, pairing))
+    signs = "" if holdings.has_lost_seed(pairing) else f"; {backup} still signs for those that were"
     return (
         f"{backup} becomes the primary key in the place of {lost}.\n"
-        f"The pairing {visible(pair_choice.label(inventory, pairing))} is retired: no key is derived in it any more; "
-        f"{backup} still signs for those that were."
+        f"The pairing {label} is retired: no key is derived in it any more{signs}."
     )
 
 
@@ -220,6 +223,7 @@ def _told(inventory: Inventory, pairing: Pairing, *, changed: bool) -> Promotion
         primary=pair_choice.require_name(inventory, pairing.backup_id),
         lost=pair_choice.name_of(inventory, pairing.primary_id),
         changed=changed,
+        signs=pairing.seed is not None and not holdings.has_lost_seed(pairing),
         derived=tuple(derived),
         revoke=promotions.revocations(inventory, pairing),
         other_pairings=promotions.other_pairings(inventory, pairing),

@@ -252,6 +252,24 @@ def test_it_is_shown_to_people(pairs):
     assert all(len(line) <= 120 for line in lines)
 
 
+def test_people_are_told_when_nothing_is_left_of_the_old_pairing(pairs):
+    made = of_seed(pairs)
+    promote(pairs, pairs.person(0))
+    done = replaced(pairs, *TARGETS)
+    assert f"every derived key is replaced, so the old pairing is needed no more: `keyctl pair remove {made.id}`" in (
+        promotion_text.text(done, did="done")
+    )
+
+
+def test_people_are_told_when_nobody_can_sign_any_more(pairs):
+    put(pairs.desk, replace(of_seed(pairs), broken_at=NOW))
+    who = pairs.person(0)
+    done = promote(pairs, who)
+    assert not done.signs
+    assert "still signs" not in who.asked[-1]
+    assert "3 derived keys are to be replaced; nobody can sign for them any more:" in promotion_text.text(done, did="")
+
+
 PAIR = pairing("blue", "green", derived("ssh:home"), method=Method.ARKG)
 
 
