@@ -20,6 +20,7 @@ import children
 import counts
 import hidraw_times
 import keys
+import pairing
 import times
 from counts import MEBIBYTE, Count
 from hidraw_times import Client, Race
@@ -76,6 +77,20 @@ def main(arguments: list[str]) -> None:
         )
         if obstacle:
             say(f"nothing on a card reader: {obstacle}")
+        paired = list(pairing.count_all(folder))
+        say("\nPairing two virtual keys: commands as each counted them, touches of both together.")
+        print_table(("", "key", "commands", "touches", "at most", "met"), [pairing_row(row) for row in paired])
+        derived = None if options.counts else pairing.deriving()
+        if derived is not None:
+            say(
+                f"\nOne derived public key: {derived.derived_s * 1e6:.0f} us, {derived.ratio:.2f} x two base-point "
+                f"multiplications and one ECDH in OpenSSL; target <= {pairing.MAX_DERIVING_RATIO:g} x: "
+                f"{'yes' if derived.met else 'NO'}"
+            )
+            of_many = times.measured(pairing.derive_cases(folder), rounds)
+            say("")
+            print_timings(of_many)
+            timings += of_many
     races: list[Race] = []
     no_guest: str | None = "not counted"
     if not options.counts:
@@ -86,6 +101,8 @@ def main(arguments: list[str]) -> None:
         "own_peak_bytes": own_bytes,
         "times": [timing_data(row) for row in timings],
         "counts": [count_data(row) for row in counted],
+        "pairing": [dataclasses.asdict(row) | {"met": row.met} for row in paired],
+        "deriving": None if derived is None else dataclasses.asdict(derived) | {"ratio": derived.ratio},
         "card_reader": obstacle,
         "hidraw": [race_data(row) for row in races],
         "no_guest": no_guest,
@@ -195,6 +212,11 @@ def count_row(row: Count) -> tuple[str, ...]:
         f"{row.peak_bytes / MEBIBYTE:.1f}",
         f"exit status {row.exit_status}" if row.exit_status else "yes" if row.met else "NO",
     )
+
+
+def pairing_row(row: pairing.PairingCount) -> tuple[str, ...]:
+    at_most = "" if row.max_touches is None else str(row.max_touches)
+    return row.title, row.key, str(row.commands), str(row.touches), at_most, "yes" if row.met else "NO"
 
 
 def count_data(row: Count) -> dict[str, object]:

@@ -106,3 +106,22 @@ def test_info_over_nfc_sends_three_commands_at_most(on_card):
 
 def test_hundred_passkeys_over_nfc_are_listed_in_sixty_megabytes(on_card):
     assert on_card[LONG_LIST]["peak_bytes"] <= MAX_PEAK_BYTES
+
+
+def test_a_pairing_takes_three_touches_of_the_backup_and_one_of_the_primary(results):
+    made = [count for count in results["pairing"] if count["title"] == "pair create"]
+    assert {count["key"] for count in made} == {"blue", "green"}
+    assert {count["touches"] for count in made} == {4}
+
+
+def test_deriving_asks_the_primary_and_leaves_the_backup_alone(results):
+    commands = {count["key"]: count["commands"] for count in results["pairing"] if count["title"] == "pair derive"}
+    # getInfo, the signature that proves which one it is, its copy of the record, and the touch.
+    assert commands["blue"] <= 4
+    # That of which key it is not.
+    assert commands["green"] <= 2
+
+
+def test_a_drill_leaves_the_primary_alone(results):
+    touches = {count["touches"] for count in results["pairing"] if count["title"] == "pair verify"}
+    assert touches == {1}
