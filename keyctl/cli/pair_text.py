@@ -104,6 +104,12 @@ def drill(done: Drill) -> str:
     return f"{backup} signed as a key that was derived just now{also}: it can take over{where}"
 
 
+def after_drill(done: Drill) -> list[str]:
+    """What there is to compare."""
+    fingerprint = done.pairing.fingerprint
+    return [f"its seed is {fingerprint}: compare it with the paper"] if fingerprint is not None else []
+
+
 def removed(removal: Removal) -> str:
     """What became of a pairing, or of what was left of one."""
     if removal.pairing is None:

@@ -72,16 +72,18 @@ def signing(circumstances: Circumstances, inventory: Inventory, pairing: Pairing
     assert pairing.seed is not None
     name = pair_choice.require_name(inventory, pairing.backup_id)
     with opened_by_name(circumstances, name) as session:
+        unlocking.require_current_pin_usable(session)
         if pairing.method is Method.SOFTWARE:
             from keyctl.operations import software_seeds
 
             software_seeds.require(session)
             pin = software_seeds.ask_pin(session, circumstances)
+            require_is(session, name)
             key = session.key
         else:
             session.seeds.require()
-            unlocking.require_current_pin_usable(session)
             unlocking.unlock(session, circumstances)
+            require_is(session, name)
             yield _OwnSeed(session, pairing.seed)
             return
     # Its own process opens the key for each signature, so it must not be open here.
@@ -108,12 +110,17 @@ def signer_of(session: Session, circumstances: Circumstances, method: Method, se
 def opened_by_name(circumstances: Circumstances, name: str) -> Iterator[Session]:
     """The key that proves to be *name*; a person at a terminal is asked to plug it in where it is not there.
 
+    With ``--key PATH`` the one at that path: a key that tells who it is only with its PIN (alwaysUv) is found so, and
+    has to prove its name afterwards (:func:`require_is`).
+
     Raises:
         KeyChoiceError: It is not connected.
         UnsupportedError: It only knows U2F, or asks for its PIN before it says which key it is.
     """
     plug_s = max(circumstances.waits.plug_s, circumstances.turn_s)
-    wanted = replace(circumstances, wanted=name, waits=replace(circumstances.waits, plug_s=plug_s))
+    wanted = replace(
+        circumstances, wanted=circumstances.wanted or name, waits=replace(circumstances.waits, plug_s=plug_s)
+    )
     with opening.opened(wanted) as session:
         if session.key.recognition is Recognition.CLAIMED:
             raise UnsupportedError(
@@ -122,7 +129,24 @@ def opened_by_name(circumstances: Circumstances, name: str) -> Iterator[Session]
                 "`keyctl info` shows what it can do",
                 key=name,
             )
+        if session.key.recognition is not Recognition.LOCKED:
+            require_is(session, name)
         yield session
+
+
+def require_is(session: Session, name: str) -> None:
+    """Refuse a key that did not prove to be *name*.
+
+    Raises:
+        UnreachableError: It is (``wrong_key``).
+    """
+    if session.key.name != name:
+        raise UnreachableError(
+            "wrong_key",
+            f"{session.key.label} is not {name}",
+            f"plug in {name}; `keyctl list` shows what is connected",
+            key=session.key.label,
+        )
 
 
 @dataclass(frozen=True)

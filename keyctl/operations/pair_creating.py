@@ -7,24 +7,24 @@ pairing is in it only when it is complete. What is made on a key is noted first,
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from keyctl.core import fingerprints, pair_methods, times
+from keyctl.core import fingerprints, times
 from keyctl.core.pairings import Method, Pairing, with_copy
-from keyctl.errors import KeyChoiceError, KeyctlError, NotFoundError, PinError, UnsupportedError, UsageError
-from keyctl.model import KeyState, Recognition
+from keyctl.errors import KeyctlError, NotFoundError, UnsupportedError, UsageError
+from keyctl.model import KeyState
 from keyctl.operations import (
     key_copies,
-    naming,
     noting,
-    opening,
     pair_choice,
+    pair_desk,
     pair_leftovers,
     pair_views,
     seed_making,
     unlocking,
 )
+from keyctl.operations.pair_desk import Desk, KeyPair
 from keyctl.store import blob_keys
 from keyctl.store import inventory as store
 from keyctl.store import state as local_state
@@ -33,7 +33,7 @@ from keyctl.store import unfinished as begun
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from keyctl.core.inventory import Inventory, KnownKey
+    from keyctl.core.inventory import Inventory
     from keyctl.core.key_record import KeyRecord
     from keyctl.core.pair_methods import Choice
     from keyctl.device.session import Session
@@ -71,8 +71,8 @@ def create(
 
     Args:
         circumstances: What the command line says.
-        primary: The name of the key of every day.
-        backup: The name of the key that is to take over.
+        primary: The name, or the path, of the key of every day.
+        backup: The same of the key that is to take over.
         method: How; None: the strongest that both can do, except :attr:`Method.SOFTWARE`.
         store_on_key: Whether both keys get a copy of the record.
         allow_unattested: With :attr:`Method.WEBAUTHN_DRAFT`: whether the seed may lack an attestation.
@@ -89,14 +89,16 @@ def create(
     """
     inventory = store.read(circumstances.home)
     inventory.require_whole()
-    keys = _Pair(primary=naming.find(inventory, primary), backup=naming.find(inventory, backup))
-    _check(inventory, keys)
     if not dry_run:
         noting.require_writable(circumstances)
-    if method is Method.REGISTRATION:
-        return _registered(circumstances, keys, (), dry_run=dry_run)
+    for line in pair_leftovers.told(circumstances):
+        circumstances.asker.tell(line)
     with contextlib.ExitStack() as stack:
-        desk = _Desk(circumstances, keys, stack)
+        keys = pair_desk.resolved(circumstances, inventory, primary, backup, stack)
+        _check(inventory, keys)
+        if method is Method.REGISTRATION:
+            return _registered(circumstances, keys, (), dry_run=dry_run)
+        desk = Desk(circumstances, keys, stack)
         choice = desk.choose(method)
         if choice.method is Method.REGISTRATION:
             stack.close()
@@ -109,15 +111,7 @@ def create(
         return _by_seed(desk, choice, store_on_key=store_on_key)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Pair:
-    """The two keys as they are known."""
-
-    primary: KnownKey
-    backup: KnownKey
-
-
-def _check(inventory: Inventory, keys: _Pair) -> None:
+def _check(inventory: Inventory, keys: KeyPair) -> None:
     """What the inventory alone says against it."""
     names = f"{keys.primary.name} and {keys.backup.name}"
     if keys.primary.id == keys.backup.id:
@@ -149,131 +143,11 @@ def _check(inventory: Inventory, keys: _Pair) -> None:
             )
 
 
-class _Desk:
-    """The two keys on it, or one after the other where there is but one port."""
-
-    def __init__(self, circumstances: Circumstances, keys: _Pair, stack: contextlib.ExitStack) -> None:
-        self.circumstances = circumstances
-        self.keys = keys
-        self._stack = stack
-        self.backup = self._if_connected(keys.backup)
-        self.primary = self._if_connected(keys.primary)
-        for key, session in ((keys.backup, self.backup), (keys.primary, self.primary)):
-            if session is None and circumstances.turn_s == 0:
-                raise KeyChoiceError(
-                    "no_key",
-                    f"{key.name} is not connected",
-                    "plug in both keys; at a terminal, or with --wait SECONDS, one after the other will do; "
-                    "`--method registration` needs neither",
-                    key=key.name,
-                )
-
-    @property
-    def both(self) -> bool:
-        """Whether both keys are connected at the same time."""
-        return self.primary is not None and self.backup is not None
-
-    def choose(self, wanted: Method | None) -> Choice:
-        """The method, after every check that costs nothing; may wait for the backup key."""
-        if self.backup is None:
-            if self.primary is not None:
-                # Its place may be needed; a card that is taken off the reader is gone anyway.
-                self.check_able(self.primary, wanted)
-                self.primary.close()
-                self.primary = None
-            self.backup = self._in_turn(self.keys.backup, "the backup key")
-        sides = [
-            pair_methods.Side(name=key.name, virtual=key.virtual, info=session.info if session is not None else None)
-            for key, session in ((self.keys.primary, self.primary), (self.keys.backup, self.backup))
-        ]
-        if wanted is None:
-            choice = pair_methods.strongest(*sides)
-        else:
-            for role, side in zip(("primary", "backup"), sides, strict=True):
-                if side.info is not None or role == "backup":
-                    _require(wanted, side, role)
-            choice = pair_methods.Choice(method=wanted, reasons=())
-        if choice.method is not Method.REGISTRATION:
-            for session in (self.backup, self.primary):
-                if session is not None:
-                    self.check_able(session, choice.method)
-        return choice
-
-    def check_able(self, session: Session, method: Method | None) -> None:
-        """What speaks against a connected key, without PIN and touch."""
-        label = session.key.label
-        if session.is_u2f:
-            if method in {None, Method.REGISTRATION}:
-                return
-            raise UnsupportedError(
-                "unsupported",
-                f"{label} only knows U2F: it has no PIN and can keep nothing of a pairing",
-                "pair it with `--method registration`",
-                key=label,
-            )
-        unlocking.require_pin_support(session)
-        if not session.info.pin_set and method is not None:
-            raise PinError(
-                "pin_not_set",
-                f"{label} has no PIN yet, and without one anybody who finds it could use it",
-                f"give it one with `keyctl pin set -k {label}`",
-                key=label,
-            )
-
-    def turn_of_primary(self) -> Session:
-        """The primary key, open; where there is one port it takes the place of the backup key."""
-        if self.primary is None:
-            name = self.keys.backup.name
-            self.circumstances.asker.tell(f"{name} is done: you can put it back into the safe now")
-            self.primary = self._in_turn(self.keys.primary, "the primary key")
-        return self.primary
-
-    def close_backup(self) -> None:
-        """End the connection to the backup key."""
-        assert self.backup is not None
-        self.backup.close()
-        self.backup = None
-
-    def reopened_backup(self) -> Session:
-        """The backup key once more, after another process had it."""
-        self.backup = self._in_turn(self.keys.backup, "the backup key")
-        return self.backup
-
-    def _if_connected(self, key: KnownKey) -> Session | None:
-        waits = replace(self.circumstances.waits, plug_s=0.0)
-        try:
-            return self._opened(replace(self.circumstances, wanted=key.name, waits=waits), key)
-        except KeyChoiceError:
-            return None
-
-    def _in_turn(self, key: KnownKey, what: str) -> Session:
-        if self.circumstances.turn_s > 0:
-            self.circumstances.asker.tell(f"{what} is next: {key.name}")
-        waits = replace(self.circumstances.waits, plug_s=self.circumstances.turn_s)
-        return self._opened(replace(self.circumstances, wanted=key.name, waits=waits), key)
-
-    def _opened(self, circumstances: Circumstances, key: KnownKey) -> Session:
-        session = self._stack.enter_context(opening.opened(circumstances))
-        if session.key.recognition is Recognition.CLAIMED and session.key.id != key.id:
-            raise KeyChoiceError("no_key", f"{key.name} is not connected", "plug it in", key=key.name)
-        return session
-
-
-def _require(method: Method, side: pair_methods.Side, role: str) -> None:
-    if (why := pair_methods.why_not(method, side, role=role)) is not None:
-        raise UnsupportedError(
-            "unsupported",
-            f"{side.name} cannot be a {role} key by the method {method}: {why}",
-            "`--method auto` takes the strongest method that both keys can do",
-            key=side.name,
-        )
-
-
 @dataclass
 class _Making:
     """A pairing that is being made by a seed; mutable, as what is done so far decides what an error means."""
 
-    desk: _Desk
+    desk: Desk
     method: Method
     pairing_id: str = field(default_factory=store.new_id)
     created_at: str = field(default_factory=times.now)
@@ -306,7 +180,7 @@ class _Making:
         )
 
 
-def _by_seed(desk: _Desk, choice: Choice, *, store_on_key: bool) -> Creation:
+def _by_seed(desk: Desk, choice: Choice, *, store_on_key: bool) -> Creation:
     making = _Making(desk, choice.method)
     both = desk.both
     with contextlib.ExitStack() as careful:
@@ -317,8 +191,10 @@ def _by_seed(desk: _Desk, choice: Choice, *, store_on_key: bool) -> Creation:
                 if session is not None:
                     key_copies.require_room(session)
         _unlock(backup, making, backup=True)
+        pair_leftovers.offer(backup, making.circumstances)
         if desk.primary is not None:
             _unlock(desk.primary, making, backup=False)
+            pair_leftovers.offer(desk.primary, making.circumstances)
             # Before any touch, as it would be in vain with a wrong one.
             desk.primary.verify_pin()
         new, backup = _seed_made(making, backup, careful)
@@ -350,6 +226,9 @@ def _by_seed(desk: _Desk, choice: Choice, *, store_on_key: bool) -> Creation:
 
 def _unlock(session: Session, making: _Making, *, backup: bool) -> None:
     unlocking.require_current_pin_usable(session)
+    if session.has_pin and not (backup and making.method is Method.SOFTWARE):
+        # It had to say who it is.
+        return
     if backup and making.method is Method.SOFTWARE:
         from keyctl.operations import software_seeds
 
@@ -473,7 +352,7 @@ def _writing(circumstances: Circumstances, pairing: Pairing) -> Iterator[store.C
         yield changes
 
 
-def _by_draft(desk: _Desk, choice: Choice, *, allow_unattested: bool) -> Creation:
+def _by_draft(desk: Desk, choice: Choice, *, allow_unattested: bool) -> Creation:
     """The recovery draft: the primary key itself keeps the seed, and makes keys from it when a site asks."""
     from keyctl.operations import pair_draft
 
@@ -484,7 +363,8 @@ def _by_draft(desk: _Desk, choice: Choice, *, allow_unattested: bool) -> Creatio
     for session in (backup, primary):
         pair_draft.require(session)
         unlocking.require_current_pin_usable(session)
-        unlocking.unlock(session, circumstances)
+        if not session.has_pin:
+            unlocking.unlock(session, circumstances)
     primary.verify_pin()
     seed = pair_draft.export_seed(backup)
     pair_draft.import_seed(primary, seed, allow_unattested=allow_unattested)
@@ -507,7 +387,7 @@ def _by_draft(desk: _Desk, choice: Choice, *, allow_unattested: bool) -> Creatio
     return _made(circumstances, pairing, choice.reasons)
 
 
-def _registered(circumstances: Circumstances, keys: _Pair, reasons: tuple[str, ...], *, dry_run: bool) -> Creation:
+def _registered(circumstances: Circumstances, keys: KeyPair, reasons: tuple[str, ...], *, dry_run: bool) -> Creation:
     """No seed: the two keys are kept in step by hand."""
     if dry_run:
         return Creation(pairing=None, changed=False, method=Method.REGISTRATION, reasons=reasons, remarks=())

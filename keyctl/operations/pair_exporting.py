@@ -73,6 +73,7 @@ def export(circumstances: Circumstances, backup: str, file: Path | None, *, dry_
         if dry_run:
             return _exported(known.name, file)
         unlocking.unlock(session, circumstances)
+        backup_signing.require_is(session, known.name)
         before = pair_leftovers.own_on(session)
         journal = begun.Unfinished(
             pairing_id=store.new_id(),

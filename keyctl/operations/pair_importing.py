@@ -247,6 +247,8 @@ def _stored(
 ) -> Copy:
     """The copy on the primary key, which is deleted again should the rest fail."""
     unlocking.unlock(session, circumstances)
+    if (primary := pair_choice.name_of(inventory, pairing.primary_id)) is not None:
+        backup_signing.require_is(session, primary)
     before = pair_leftovers.own_on(session)
     journal = begun.Unfinished(
         pairing_id=pairing.id,

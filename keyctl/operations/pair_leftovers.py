@@ -10,7 +10,7 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from keyctl.errors import KeyChoiceError, KeyctlError
+from keyctl.errors import DeclinedError, KeyChoiceError, KeyctlError
 from keyctl.operations import opening, unlocking
 from keyctl.operations.pair_views import Remains, Removal
 from keyctl.store import inventory as store
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from keyctl.operations.asking import Circumstances
     from keyctl.store.unfinished import Unfinished
 
+#: Of a credential's id: enough to tell it from others.
+_SHOWN_DIGITS = 16
 CLEAN_UP = "`keyctl pair remove --leftovers` deletes it, with the key plugged in"
 
 
@@ -136,6 +138,32 @@ def clean_up(circumstances: Circumstances, *, dry_run: bool) -> Removal:
         removed_from=tuple(cleaned),
         remains=tuple(Remains(key=name, credential_id=None, what="leftover") for name in remaining),
     )
+
+
+def offer(session: Session, circumstances: Circumstances) -> None:
+    """Offer to delete what an unfinished pairing has left on an unlocked key; nobody is asked where nobody is there.
+
+    Raises:
+        KeyctlError: It could not be deleted.
+    """
+    key_id = session.key.id or ""
+    if not circumstances.asker.attended:
+        return
+    for unfinished in begun.read_all(circumstances.state):
+        if key_id not in unfinished.before:
+            continue
+        kept = {*unfinished.before[key_id], *_of_pairings(store.read(circumstances.home), key_id)}
+        left = [one for one in own_on(session) if one not in kept]
+        if left:
+            shown = ", ".join(one.hex()[:_SHOWN_DIGITS] for one in left)
+            question = f"{session.key.label} still has {shown} from a pairing that did not end. Delete it?"
+            try:
+                circumstances.asker.confirm(question)
+            except DeclinedError:
+                # It stays noted, and does not keep anybody from pairing.
+                continue
+            delete_new(session, kept)
+        ended(circumstances, unfinished, key_id)
 
 
 def _cleaned(circumstances: Circumstances, inventory: Inventory, known: KnownKey, before: Collection[bytes]) -> bool:

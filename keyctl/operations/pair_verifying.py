@@ -174,6 +174,7 @@ def _by_draft(circumstances: Circumstances, inventory: Inventory, pairing: Pairi
         pair_draft.require(session)
         unlocking.require_current_pin_usable(session)
         unlocking.unlock(session, circumstances)
+        backup_signing.require_is(session, name)
         if pair_draft.drill(session, pairing.recovery_seed):
             return None
         return f"{session.key.label} does not hold the seed of this pairing"

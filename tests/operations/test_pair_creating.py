@@ -125,6 +125,27 @@ def test_one_port_and_a_primary_that_never_comes_names_the_seed_that_is_left(pai
     assert nothing_left(pairs)
 
 
+def test_pairing_again_offers_to_delete_what_is_left(pairs):
+    keys.unplug(pairs.desk.folder, "blue")
+    failing(pairs.create, pairs.person(), turn_s=0.3)
+    keys.plug(pairs.desk.folder, "blue")
+    [left] = pairs.own_ids("green")
+    person = pairs.person()
+    pairs.create(person)
+    assert any(left.hex()[:16] in asked for asked in person.asked)
+    assert left not in pairs.own_ids("green")
+    assert not pairs.unfinished()
+
+
+def test_what_is_left_stays_where_nobody_wants_it_deleted(pairs):
+    keys.unplug(pairs.desk.folder, "blue")
+    failing(pairs.create, pairs.person(), turn_s=0.3)
+    keys.plug(pairs.desk.folder, "blue")
+    pairs.create(pairs.person(agrees=False))
+    assert len(pairs.own_ids("green")) == 2
+    assert len(pairs.unfinished()) == 1
+
+
 def test_without_a_person_a_missing_key_ends_it_before_anything(pairs):
     keys.unplug(pairs.desk.folder, "blue")
     error = failing(pairs.create)

@@ -14,7 +14,16 @@ from keyctl.core.pairings import Method, PairingState
 from keyctl.device import blob_array
 from keyctl.errors import Exit, KeyctlError
 from keyctl.model import Role
-from keyctl.operations import key_copies, naming, pair_choice, pair_removing, pair_restoring, pair_verifying, pair_views
+from keyctl.operations import (
+    key_copies,
+    naming,
+    pair_choice,
+    pair_creating,
+    pair_removing,
+    pair_restoring,
+    pair_verifying,
+    pair_views,
+)
 from keyctl.store import blob_keys, inventory
 from keyctl.store import state as local_state
 from keyctl.virtual import keys
@@ -494,3 +503,33 @@ def test_a_known_name_keeps_the_pairing_in_words(pairs):
     naming.edit(pairs.circumstances(pairs.person()), "green", naming.Notes(), new_name="safe", dry_run=False)
     assert pair_views.view(pairs.desk.inventory, pairing).backup == "safe"
     assert pair_choice.find(pairs.desk.inventory, "safe") == pairing
+
+
+# Keys that say nothing without their PIN.
+
+
+def test_keys_that_always_want_their_pin_are_named_by_their_path(pairs):
+    for name in ("blue", "green"):
+        pairs.desk.always_uv(name)
+    circumstances = pairs.circumstances(pairs.person())
+    made = pair_creating.create(circumstances, "virtual:blue", "virtual:green", method=None, store_on_key=True)
+    assert made.pairing is not None
+    assert (made.pairing.primary, made.pairing.backup) == ("blue", "green")
+    assert any("could not be tried" in remark for remark in made.remarks)
+    by_path = pairs.circumstances(pairs.person(), "virtual:green")
+    assert pair_verifying.verify(by_path, None).verified
+
+
+def test_a_path_leads_to_no_other_key(pairs):
+    pairs.paired()
+    person = pairs.person()
+    error = failing(pair_verifying.verify, pairs.circumstances(person, "virtual:blue"), None)
+    assert error.code == "wrong_key"
+    assert person.requests == []
+
+
+def test_a_key_without_a_name_is_not_paired(pairs):
+    pairs.desk.new("red", "arkg")
+    circumstances = pairs.circumstances(pairs.person())
+    error = failing(pair_creating.create, circumstances, "blue", "virtual:red", method=None, store_on_key=True)
+    assert error.code == "name_not_found"

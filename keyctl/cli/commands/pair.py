@@ -145,12 +145,15 @@ def _verify(context: click.Context, *, pairing: str | None) -> Outcome:
     open all that the primary opens. The exit status is 10 when it does not. The date is remembered.
     """
     from keyctl.cli import app, pair_text
-    from keyctl.operations import naming, pair_verifying
+    from keyctl.operations import pair_verifying
 
-    circumstances = app.circumstances(context)
-    naming.require_no_key_option(circumstances)
-    drill = pair_verifying.verify(circumstances, pairing)
-    return Outcome(data=drill, text=lambda: pair_text.drill(drill), found=not drill.verified)
+    drill = pair_verifying.verify(app.circumstances(context), pairing)
+    return Outcome(
+        data=drill,
+        text=lambda: pair_text.drill(drill),
+        notes=pair_text.after_drill(drill),
+        found=not drill.verified,
+    )
 
 
 @COMMAND.command(name="remove", short_help="End a pairing, and delete it from its keys.")
