@@ -80,6 +80,7 @@ CODES: Mapping[str, tuple[Exit, str]] = {
     "recognition_changed": (Exit.STORE, "the inventory's public key of a key is not the one first seen here"),
     "pairing_changed": (Exit.STORE, "the inventory's seed of a pairing, or a key made from it, cannot be trusted"),
     "local_unreadable": (Exit.STORE, "a file of this computer that names credentials cannot be read or understood"),
+    "keyring_unusable": (Exit.STORE, "the system's keyring is missing or locked, or does not encrypt what it keeps"),
     "unsupported": (Exit.UNSUPPORTED, "this key cannot do that"),
     "key_full": (Exit.UNSUPPORTED, "the key has no room left"),
     "evidence_refused": (Exit.UNSUPPORTED, "the proof that a backup key holds its seed does not hold"),

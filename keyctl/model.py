@@ -174,6 +174,8 @@ class KeyInfo:
     remaining_passkeys: int | None = None
     long_touch_for_reset: bool = False
     transports_for_reset: tuple[str, ...] = ()
+    #: encCredStoreState: what changes with every passkey, encrypted for the holder of the persistent token.
+    sealed_store_state: bytes | None = None
 
     @property
     def pin_supported(self) -> bool:
@@ -194,6 +196,11 @@ class KeyInfo:
     def listing(self) -> bool:
         """Whether the key can list its passkeys, in the final or the preview form."""
         return self.options.get("credMgmt", False) or self.listing_preview
+
+    @property
+    def persistent_token(self) -> bool:
+        """Whether the key gives a token that reads its passkeys without the PIN until that changes (CTAP 2.2)."""
+        return self.permissions and self.options.get("perCredMgmtRO", False) and self.options.get("credMgmt", False)
 
     @property
     def listing_preview(self) -> bool:

@@ -24,6 +24,7 @@ from keyctl.operations import deriving, pair_views, service_import, services
 from keyctl.operations.information import Information, PinState
 from keyctl.operations.inventory_files import InventoryExport, InventoryImport, Places
 from keyctl.operations.keeping_in_step import MissingAccount
+from keyctl.operations.key_reading import ScannedKey
 from keyctl.operations.naming import Addition
 from keyctl.operations.pair_creating import Creation
 from keyctl.operations.pair_exporting import SeedExport
@@ -32,7 +33,8 @@ from keyctl.operations.pair_restoring import Restoration
 from keyctl.operations.pair_verifying import Drill
 from keyctl.operations.passkeys import Deletion, OnePasskey, PasskeyList, Renaming
 from keyctl.operations.pins import KeyChange
-from keyctl.operations.scanning import Entry, LocalEntry, Scan, ScannedKey
+from keyctl.operations.readings import Entry
+from keyctl.operations.scanning import LocalEntry, Scan
 from keyctl.operations.virtual_keys import VirtualChange
 from keyctl.virtual.keys import VirtualKey
 

@@ -53,10 +53,11 @@ def circumstances(context: click.Context, *, yes: bool | None = None, confirm: s
 
     settings = settings_of(context)
     is_terminal = terminal.present()
+    pin_source = pin_sources.source_from(settings)
     person = terminal.Person(
         present=is_terminal,
         terminal=is_terminal and not settings.no_input,
-        pin_source=pin_sources.source_from(settings),
+        pin_source=pin_source,
         yes=yes,
         confirm=confirm,
     )
@@ -75,5 +76,6 @@ def circumstances(context: click.Context, *, yes: bool | None = None, confirm: s
         turn_s=seconds(_TURN_S),
         asker=person,
         try_pin_again=settings.try_pin_again,
+        pins_given=pin_source is not None,
         trace=(lambda line: terminal.say(f"keyctl: {line}")) if settings.verbose else None,
     )

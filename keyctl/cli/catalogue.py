@@ -21,6 +21,7 @@ CATALOGUE: dict[str, Entry] = {
     "edit": Entry("edit", "Change what is noted of a known key."),
     "forget": Entry("forget", "Remove a key from the inventory; the key itself stays as it is."),
     "scan": Entry("scan", "Read the plugged-in keys and note what they open."),
+    "unattended": Entry("unattended", "Let checks read a key without its PIN."),
     "service": Entry("service", "Note what no key can tell: services, second factors, recovery methods."),
     "coverage": Entry("coverage", "Show which key opens which account, and what only one key opens."),
     "pair": Entry("pair", "Pair a primary key with a backup key, and keep the pairing in order."),

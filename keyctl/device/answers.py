@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 AAGUID_BYTES = 16
 HASH_BYTES = 32
 LARGE_BLOB_KEY_BYTES = 32
+#: An initialization vector and 16 bytes, encrypted (CTAP 2.3, section 6.4).
+_SEALED_BYTES = 32
 _OWN_RP_ID_HASH = sha256(OWN_RP_ID.encode()).digest()
 #: CTAP 2.2, section 6.5.1: a PIN has 4 code points at least, and 63 bytes at most.
 _PIN_LENGTHS = range(4, 64)
@@ -67,6 +69,7 @@ def key_info_from_ctap(answer: Mapping[Any, Any], label: str) -> KeyInfo:
         remaining_passkeys=fields.integer(0x14),
         long_touch_for_reset=fields.flag(0x18),
         transports_for_reset=fields.texts(0x1A),
+        sealed_store_state=_sealed(answer.get(0x1E)),
     )
 
 
@@ -254,6 +257,12 @@ def _text(value: object) -> str | None:
 
 def _octets(value: object) -> bytes | None:
     return value if isinstance(value, bytes) else None
+
+
+def _sealed(value: object) -> bytes | None:
+    """A member that only the holder of the persistent token can read; without it a key is as good as any."""
+    octets = _octets(value)
+    return octets if octets is not None and len(octets) == _SEALED_BYTES else None
 
 
 def _hash(text: str) -> bytes:

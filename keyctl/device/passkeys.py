@@ -30,7 +30,7 @@ _T = TypeVar("_T")
 #: More sites, or more passkeys of one site, than any key has.
 MAX_ENTRIES = 4096
 #: With these the key refuses the token: nothing was read, and going on is of no use.
-_REFUSALS = {_ERR.PIN_AUTH_INVALID, _ERR.PIN_TOKEN_EXPIRED, _ERR.PUAT_REQUIRED, _ERR.UNAUTHORIZED_PERMISSION}
+REFUSALS = {_ERR.PIN_AUTH_INVALID, _ERR.PIN_TOKEN_EXPIRED, _ERR.PUAT_REQUIRED, _ERR.UNAUTHORIZED_PERMISSION}
 
 
 def unlocked(exchange: Exchange, pin: KeyPin) -> PasskeyCommands:
@@ -83,7 +83,7 @@ class PasskeyCommands:
         try:
             count = self.count()
         except CtapError as error:
-            if error.code in _REFUSALS:
+            if error.code in REFUSALS:
                 raise
             count = PasskeyCount(used=None, remaining=remaining)
         passkeys: dict[bytes, Passkey] = {}
@@ -191,7 +191,7 @@ class PasskeyCommands:
                     self._complete &= total is not None or total_field not in answer
                 entry = understand(answer)
             except CtapError as error:
-                if error.code in _REFUSALS or (asked == 0 and must_begin and error.code != _ERR.NO_CREDENTIALS):
+                if error.code in REFUSALS or (asked == 0 and must_begin and error.code != _ERR.NO_CREDENTIALS):
                     raise
                 # Without a total this is how the list ends; otherwise it breaks off.
                 ends = _ENDS if asked else {_ERR.NO_CREDENTIALS}

@@ -101,6 +101,10 @@ class PinCommands:
         """A token that may list, change and delete passkeys; a wrong PIN costs a try."""
         return self._token(pin, ClientPin.PERMISSION.CREDENTIAL_MGMT, None)
 
+    def persistent_token(self, pin: str) -> bytes:
+        """The token that reads the passkeys until the PIN changes; a wrong PIN costs a try."""
+        return self._token(pin, ClientPin.PERMISSION.PERSISTENT_CREDENTIAL_MGMT, None)
+
     def token_for_making(self, pin: str, rp_id: str) -> Token:
         """A token that may make one credential of *rp_id*; a wrong PIN costs a try."""
         return self._token_of(pin, ClientPin.PERMISSION.MAKE_CREDENTIAL, rp_id)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from keyctl.device.enrolling import Enrolment
     from keyctl.device.own_credentials import OwnCredentials
     from keyctl.device.passkeys import PasskeyCommands
+    from keyctl.device.persistent_token import PersistentTokenCommands
     from keyctl.device.recovery_seeds import RecoverySeedCommands
     from keyctl.device.secrets import SecretCommands
     from keyctl.device.seeds import SeedCommands
@@ -391,6 +392,13 @@ class Session:
         from keyctl.device.blobs import BlobCommands
 
         return BlobCommands(self._exchange, self._pin)
+
+    @property
+    def persistent_token(self) -> PersistentTokenCommands:
+        """The token that reads the passkeys without the PIN."""
+        from keyctl.device.persistent_token import PersistentTokenCommands
+
+        return PersistentTokenCommands(self._exchange, self._pin)
 
     @property
     def own_credentials(self) -> OwnCredentials:

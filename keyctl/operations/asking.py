@@ -121,5 +121,7 @@ class Circumstances:
     asker: Asker
     #: ``--try-pin-again``: a PIN may be spent unattended although the last one was wrong.
     try_pin_again: bool = False
+    #: Whether an option says where PINs come from, so that none is missing.
+    pins_given: bool = False
     #: Takes a line per CTAP command, for ``--verbose``.
     trace: Callable[[str], None] | None = None

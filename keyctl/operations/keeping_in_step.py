@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from keyctl.core import coverage
 from keyctl.errors import KeyChoiceError, UnreachableError
 from keyctl.model import Recognition
-from keyctl.operations import noting, opening, pair_choice, recognising, scanning, unlocking
+from keyctl.operations import key_reading, noting, opening, pair_choice, recognising, unlocking
 from keyctl.store import inventory as store
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from keyctl.device.session import Session
     from keyctl.model import Key
     from keyctl.operations.asking import Circumstances
-    from keyctl.operations.scanning import ScannedKey
+    from keyctl.operations.key_reading import ScannedKey
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +120,7 @@ def verify(circumstances: Circumstances, inventory: Inventory, pairing: Pairing)
             unlocking.require_current_pin_usable(session)
             unlocking.unlock(session, circumstances)
         recognising.prove_by_touch(session, known)
-        scanned = scanning.read_one(session, circumstances, known)
+        scanned = key_reading.read_and_note(session, circumstances, known)
         if scanned.passkeys is not None and not scanned.complete:
             raise UnreachableError(
                 "key_error",

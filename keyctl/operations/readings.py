@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from keyctl.errors import PinError
     from keyctl.model import Key, Listing, Passkey
     from keyctl.operations.probing import Probed
+    from keyctl.operations.unattended import Permit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,13 @@ class Reading:
     probed: Probed | None
     #: Why its passkeys could not be read.
     refused: PinError | None = None
+    #: What its passkeys were read by, in place of the PIN.
+    permit: Permit | None = None
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether its passkeys were not read because it says that they are those on record."""
+        return self.permit is not None and self.permit.unchanged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +68,17 @@ def updated(known: KnownKey, key: Key, reading: Reading, now: str) -> KnownKey:
         registrations=tuple(registrations.values()),
         changed=changed,
     )
+    if reading.unchanged:
+        return _seen_again(record, now)
     return record if reading.listing is None else _with_list(record, reading.listing, now)
+
+
+def _seen_again(known: KnownKey, now: str) -> KnownKey:
+    """The record of a key that holds what it says: as if all had been listed once more."""
+    passkeys = (
+        passkey if passkey.reset_at is not None else replace(passkey, seen_at=now) for passkey in known.passkeys
+    )
+    return replace(known, passkeys=tuple(passkeys), passkeys_read_at=now)
 
 
 def _with_list(known: KnownKey, listing: Listing, now: str) -> KnownKey:

@@ -6,53 +6,33 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from keyctl.core import times
 from keyctl.core.names import quoted
 from keyctl.device import choose, discover
 from keyctl.errors import (
     DeclinedError,
     KeyChoiceError,
     KeyctlError,
-    NotFoundError,
     PinError,
-    StoreError,
     TouchError,
+    UnreachableError,
     UsageError,
 )
 from keyctl.model import Recognition, Transport
-from keyctl.operations import at_once, noting, opening, probing, readings, recognising, unlocking
-from keyctl.operations.readings import Entry, Reading
-from keyctl.store import inventory as store
+from keyctl.operations import at_once, key_reading, noting, opening, probing, recognising, unattended, unlocking
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from keyctl.core.inventory import KnownKey, Origin, Registration
+    from keyctl.core.inventory import Origin
     from keyctl.device.discover import Found
     from keyctl.device.session import Session
     from keyctl.model import Key
     from keyctl.operations.asking import Circumstances
+    from keyctl.operations.key_reading import ScannedKey
     from keyctl.operations.local_credentials import LocalCredential, LocalFindings
+    from keyctl.operations.readings import Reading
     from keyctl.operations.recognising import Known
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScannedKey:
-    """What one key opens, and what is new."""
-
-    key: Key
-    #: How many passkeys it listed; None: they were not read.
-    passkeys: int | None
-    #: False: the key stopped half-way, so that nothing is taken for removed.
-    complete: bool
-    #: How many registrations are known on it.
-    registrations: int
-    added: tuple[Entry, ...]
-    removed: tuple[Entry, ...]
-    #: Registrations that did not answer, which says nothing: they are kept.
-    unknown: tuple[Entry, ...]
-    #: Why passkeys were not read, where that is no failure; None otherwise.
-    note: str | None
+    from keyctl.operations.unattended import Permit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,9 +97,10 @@ def scan(
                 raise
             sessions = []
             errors.append(error)
-        ready = _made_ready(sessions, circumstances, known, local, errors)
-        told = _read_each(ready, known, local, errors)
-        scanned = [_noted(circumstances, known, *one, errors, dry_run=dry_run) for one in told]
+        permits = _permits(sessions, circumstances, known)
+        ready = _made_ready(sessions, circumstances, known, local, errors, permits=permits)
+        told = _read_each(ready, permits, known, local, errors)
+        scanned = [key_reading.noted(circumstances, known, one, errors, dry_run=dry_run) for one in told]
         strangers = tuple(session.key for session in sessions if session.key.id is None)
         present = {session.key.id for session in sessions}
         remarks = [recognising.remark(session.key, known.inventory, present) for session in sessions]
@@ -134,28 +115,6 @@ def scan(
         remarks=(*filter(None, remarks), *(findings.remarks if findings is not None else ())),
     )
     return report, (*errors, *(findings.problems if findings is not None else ()))
-
-
-def read_one(session: Session, circumstances: Circumstances, known: Known) -> ScannedKey:
-    """Read a known key that is open, has proved itself and is unlocked where that is needed, and note what it opens.
-
-    Raises:
-        PinError: The PIN is wrong or blocked.
-        UnreachableError: The key is gone, silent, or answers nonsense.
-        StoreError: The inventory cannot be written.
-        NotFoundError: The key was forgotten in the meantime.
-    """
-    record = known.inventory.key_with_id(session.key.id or "")
-    if record is None:
-        raise _otherwise(session.key)
-    reading = _read(session, record, ())
-    if reading.refused is not None:
-        raise reading.refused
-    errors: list[KeyctlError] = []
-    scanned = _noted(circumstances, known, session, reading, errors, dry_run=False)
-    if scanned is None:
-        raise errors[0]
-    return scanned
 
 
 def _nothing_known(strangers: Sequence[Key]) -> KeyChoiceError:
@@ -204,12 +163,28 @@ def _opened(found: Found, circumstances: Circumstances, known: Known) -> Session
         return error.about(found.selector) if error.code != "no_card" else None
 
 
+def _permits(sessions: Sequence[Session], circumstances: Circumstances, known: Known) -> dict[Session, Permit]:
+    """The keys that can be read without a PIN; none where PINs are given, with which more of a key can be read."""
+    permits: dict[Session, Permit] = {}
+    if circumstances.pins_given:
+        return permits
+    for session in sessions:
+        record = known.inventory.key_with_id(session.key.id or "")
+        # A key that fails now will do so again when it is read, and is told of then.
+        with contextlib.suppress(UnreachableError):
+            if record is not None and (permit := unattended.permit(session, circumstances, record)) is not None:
+                permits[session] = permit
+    return permits
+
+
 def _made_ready(
     sessions: Sequence[Session],
     circumstances: Circumstances,
     known: Known,
     local: Sequence[LocalCredential],
     errors: list[KeyctlError],
+    *,
+    permits: Mapping[Session, Permit],
 ) -> list[Session]:
     """Ask for the PINs and the touches that are needed, one after the other.
 
@@ -217,7 +192,7 @@ def _made_ready(
         The keys that can be read, each once.
     """
     ours = [session for session in sessions if session.key.recognition in recognising.NAMED | {Recognition.LOCKED}]
-    wanting = [session for session in ours if _wants_pin(session)]
+    wanting = [session for session in ours if _wants_pin(session) and session not in permits]
     circumstances.asker.check_pins_for(len({session.key.id or session.key.selector for session in wanting}))
     ready: dict[str, Session] = {}
     for session in ours:
@@ -258,14 +233,20 @@ def _prove(session: Session, circumstances: Circumstances, known: Known, local: 
 
 
 def _read_each(
-    sessions: Sequence[Session], known: Known, local: Sequence[LocalCredential], errors: list[KeyctlError]
+    sessions: Sequence[Session],
+    permits: Mapping[Session, Permit],
+    known: Known,
+    local: Sequence[LocalCredential],
+    errors: list[KeyctlError],
 ) -> list[tuple[Session, Reading]]:
     """Read all keys at the same time; one that fails leaves the others."""
 
     def read_one(session: Session) -> Reading | KeyctlError:
         record = known.inventory.key_with_id(session.key.id or "")
         try:
-            return _read(session, record, local) if record is not None else _otherwise(session.key)
+            if record is None:
+                return key_reading.otherwise(session.key)
+            return key_reading.read(session, record, local, permits.get(session))
         except KeyctlError as error:
             return error.about(session.key.label)
 
@@ -278,93 +259,6 @@ def _read_each(
         if result.refused is not None:
             errors.append(result.refused.about(session.key.label))
     return told
-
-
-def _read(session: Session, record: KnownKey, local: Sequence[LocalCredential]) -> Reading:
-    listing = None
-    refused = None
-    if session.has_pin and session.info.listing:
-        try:
-            listing = session.list_passkeys()
-        except PinError as error:
-            refused = error
-    proven = session.key.recognition in recognising.PROVEN
-    probed = probing.probe(session, record, local) if proven else None
-    return Reading(listing=listing, probed=probed, refused=refused)
-
-
-def _noted(
-    circumstances: Circumstances,
-    known: Known,
-    session: Session,
-    reading: Reading,
-    errors: list[KeyctlError],
-    *,
-    dry_run: bool,
-) -> ScannedKey | None:
-    """Write down what a key said, and tell what is new; None where that cannot be done."""
-    now = times.now()
-    key = session.key
-    try:
-        with contextlib.ExitStack() as stack:
-            if dry_run:
-                inventory = store.read(circumstances.home)
-            else:
-                changes = stack.enter_context(store.changing(circumstances.home, circumstances.waits.lock_s))
-                inventory = changes.inventory
-            before = inventory.key_with_id(key.id or "")
-            read = known.inventory.key_with_id(key.id or "")
-            if before is None or read is None or before.recognition != read.recognition:
-                # Forgotten, or another key has its place by now.
-                raise _otherwise(key)
-            after = readings.updated(before, key, reading, now)
-            if not dry_run:
-                changes.put_key(after)
-    except (StoreError, NotFoundError) as error:
-        errors.append(error.about(key.label))
-        return None
-    listing = reading.listing
-    return ScannedKey(
-        key=key,
-        passkeys=len(readings.of_sites(listing)) if listing is not None else None,
-        complete=listing is not None and listing.complete,
-        registrations=sum(entry.reset_at is None for entry in after.registrations),
-        added=tuple(readings.only_in(after, before)),
-        removed=tuple(readings.only_in(before, after)),
-        unknown=tuple(readings.of_registration(entry) for entry in _silent(before, reading)),
-        note=_why_not(session, reading),
-    )
-
-
-def _otherwise(key: Key) -> NotFoundError:
-    """Another process has changed what is known of the key."""
-    return NotFoundError(
-        "name_not_found", f"what is known of {key.label} changed while it was read", "run the command again"
-    )
-
-
-def _silent(known: KnownKey, reading: Reading) -> Iterable[Registration]:
-    """The registrations on file that did not answer, or were not asked for."""
-    if reading.probed is not None:
-        return reading.probed.silent
-    return (entry for entry in known.registrations if entry.reset_at is None)
-
-
-def _why_not(session: Session, reading: Reading) -> str | None:
-    """Why nothing was read, where that is no failure."""
-    if reading.listing is not None:
-        return None
-    if session.is_u2f:
-        proof = "" if reading.probed is not None else "; what else is on it, it tells after a touch only"
-        return f"it only knows U2F, so it has no passkeys{proof}"
-    if not session.info.listing:
-        return "it cannot list its passkeys"
-    if not session.info.pin_set:
-        return (
-            "it has no PIN, and without one a key does not tell its passkeys; "
-            f"give it one with `keyctl pin set -k {quoted(session.key.label)}`"
-        )
-    return None
 
 
 def _local(entry: LocalCredential, holders: Mapping[bytes, str | None]) -> LocalEntry:

@@ -12,8 +12,9 @@ from keyctl.core.text import visible
 from keyctl.model import Recognition
 
 if TYPE_CHECKING:
+    from keyctl.operations.key_reading import ScannedKey
     from keyctl.operations.readings import Entry
-    from keyctl.operations.scanning import LocalEntry, Scan, ScannedKey
+    from keyctl.operations.scanning import LocalEntry, Scan
 
 
 @click.command(name="scan", cls=Command, short_help="Read the plugged-in keys and note what they open.")

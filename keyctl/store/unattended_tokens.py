@@ -1,0 +1,211 @@
+"""The persistent tokens of this computer, and what it knows of each; never in the inventory, which may be synced.
+
+The token itself is in the system's keyring, or in a file of its own beside the note.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from keyctl.core import times
+from keyctl.core.text import visible
+from keyctl.errors import StoreError
+from keyctl.store import files, system_keyring
+from keyctl.store.fields import ID_PATTERN
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_FOLDER = "unattended"
+_SCHEMA = 1
+#: Under the older protocol of PINs, and under either.
+_TOKEN_BYTES = {16, 32}
+_STATE_BYTES, _HASH_BYTES = 16, 32
+
+
+class Place(StrEnum):
+    """Where a token is kept."""
+
+    KEYRING = "keyring"
+    FILE = "file"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note:
+    """What this computer knows of the token of one key; no secret."""
+
+    kept: Place
+    since: str
+    #: When the key last took it; None: not since it was made.
+    last_used: str | None = None
+    #: The key's own mark for what passkeys it held when they were last read with the token, 16 bytes.
+    store_state: bytes | None = None
+    #: SHA-256 of what the inventory said of these passkeys then.
+    passkeys: bytes | None = None
+
+
+def read_note(state: Path, key_id: str) -> Note | None:
+    """What is known of the key's token; None: there is none, or the file is damaged, so that a new one is needed."""
+    try:
+        value = files.read_json(_path(state, key_id))
+        note = Note(
+            kept=Place(value["kept"]),
+            since=value["since"],
+            last_used=value["last_used"],
+            store_state=_octets(value["store_state"], _STATE_BYTES),
+            passkeys=_octets(value["passkeys"], _HASH_BYTES),
+        )
+        for moment in (note.since, note.last_used):
+            if moment is not None:
+                times.parse(moment)
+    except (FileNotFoundError, StoreError, KeyError, TypeError, ValueError, AttributeError):
+        return None
+    return note if value.get("schema") == _SCHEMA and note.since is not None else None
+
+
+def write_note(state: Path, key_id: str, note: Note, *, durable: bool = False) -> None:
+    """Note it.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
+    require_folder(state)
+    content = {
+        "schema": _SCHEMA,
+        "kind": "unattended",
+        "kept": note.kept.value,
+        "since": note.since,
+        "last_used": note.last_used,
+        "store_state": note.store_state.hex() if note.store_state is not None else None,
+        "passkeys": note.passkeys.hex() if note.passkeys is not None else None,
+    }
+    files.write_json(_path(state, key_id), content, durable=durable)
+
+
+def require_folder(state: Path) -> None:
+    """Make the folder for notes and tokens.
+
+    Raises:
+        StoreError: It cannot be made.
+    """
+    files.make_private_folder(state / _FOLDER, durable=True)
+
+
+def read(state: Path, key_id: str, place: Place, *, unlocking: bool = False) -> bytes | None:
+    """The token; None: it is not there any more.
+
+    Args:
+        state: The state folder.
+        key_id: Whose token.
+        place: Where it is.
+        unlocking: Whether somebody is there whom a locked keyring may ask.
+
+    Raises:
+        StoreError: The file is damaged, or others can read it; the keyring cannot be used, or is locked.
+    """
+    if place is Place.KEYRING:
+        text = system_keyring.read(key_id, unlocking=unlocking)
+        if text is None:
+            return None
+        try:
+            return _token(text)
+        except ValueError as error:
+            raise StoreError(
+                "keyring_unusable",
+                "what the system's keyring has under this name is no token",
+                "make a new one with `keyctl unattended on`",
+            ) from error
+    path = _token_path(state, key_id)
+    _require_private(path)
+    try:
+        value = files.read_json(path)
+    except FileNotFoundError:
+        return None
+    try:
+        return _token(value["token"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise files.unreadable(
+            path, "is damaged: it holds no token", "make a new one with `keyctl unattended on --file`"
+        ) from error
+
+
+def write(state: Path, key_id: str, place: Place, token: bytes, *, unlocking: bool) -> None:
+    """Keep the token there.
+
+    Raises:
+        StoreError: It cannot be kept there.
+    """
+    if place is Place.KEYRING:
+        system_keyring.write(key_id, token.hex(), unlocking=unlocking)
+        return
+    require_folder(state)
+    content = {"schema": _SCHEMA, "kind": "unattended_token", "token": token.hex()}
+    files.write_json(_token_path(state, key_id), content)
+
+
+def delete(state: Path, key_id: str, place: Place, *, unlocking: bool) -> None:
+    """Keep the token there no more.
+
+    Raises:
+        StoreError: It cannot be deleted.
+    """
+    if place is Place.KEYRING:
+        system_keyring.delete(key_id, unlocking=unlocking)
+    else:
+        files.remove(_token_path(state, key_id), durable=True)
+
+
+def forget_note(state: Path, key_id: str) -> None:
+    """Note nothing of the key's token any more.
+
+    Raises:
+        StoreError: The file cannot be deleted.
+    """
+    files.remove(_path(state, key_id), durable=True)
+
+
+def _require_private(path: Path) -> None:
+    """Refuse a token that others can read, as they may have it by now."""
+    if os.name != "posix":
+        return
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        # That is for whoever reads it to say.
+        return
+    if stat.S_ISREG(mode) and mode & 0o077:
+        raise files.unreadable(
+            path,
+            "can be read by others, so the token in it is not used",
+            f"change the PIN of the key if others were there, or `chmod 600 {visible(str(path))}`",
+        )
+
+
+def _token(text: str) -> bytes:
+    token = bytes.fromhex(text)
+    if len(token) not in _TOKEN_BYTES:
+        raise ValueError("no token")
+    return token
+
+
+def _octets(text: str | None, length: int) -> bytes | None:
+    if text is None:
+        return None
+    octets = bytes.fromhex(text)
+    if len(octets) != length:
+        raise ValueError("too few or too many")
+    return octets
+
+
+def _path(state: Path, key_id: str, suffix: str = "") -> Path:
+    if not ID_PATTERN.fullmatch(key_id):
+        raise ValueError(f"{key_id!r} is no id")
+    return state / _FOLDER / f"{key_id}{suffix}.json"
+
+
+def _token_path(state: Path, key_id: str) -> Path:
+    return _path(state, key_id, ".token")
