@@ -39,6 +39,10 @@ class Outcome:
     errors_count: bool = True
     #: Whether a check ran and found something.
     found: bool = False
+    #: Whether the text is printed with ``--quiet`` too, because somebody has to hear of it.
+    insists: bool = False
+    #: The exit status by the convention of another program, in the place of our own; None: our own.
+    foreign_status: int | None = None
 
 
 class Shown(Exception):  # noqa: N818  # no error: it ends the parsing early, as click.exceptions.Exit does

@@ -115,14 +115,14 @@ def _show(outcome: Outcome, settings: Settings) -> int:
         status = outcome.errors[0].exit_status
     if settings.json:
         _print_document(settings, status, outcome.data, outcome.errors)
-    elif not settings.quiet:
+    elif outcome.insists or not settings.quiet:
         if text := outcome.text():
             _print(text)
-        for note in outcome.notes:
+        for note in outcome.notes if not settings.quiet else ():
             terminal.say(note)
     for error in outcome.errors:
         _say_error(error)
-    return status
+    return status if outcome.foreign_status is None else outcome.foreign_status
 
 
 def _failed(error: KeyctlError, settings: Settings) -> int:

@@ -7,7 +7,8 @@ import shlex
 from typing import TYPE_CHECKING
 
 from keyctl.core import diagnosis_readers, diagnosis_usb
-from keyctl.core.diagnosis_facts import Check, CheckResult, Diagnosis, Facts, ReaderState, Unknown
+from keyctl.core.diagnosis_facts import Check, Diagnosis, Facts, ReaderState, Unknown
+from keyctl.core.results import CheckResult
 from keyctl.core.text import visible
 
 if TYPE_CHECKING:

@@ -8,14 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-
-class CheckResult(StrEnum):
-    """How one check, or all of them, ended; worst last."""
-
-    SKIP = "skip"
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
+from keyctl.core.results import CheckResult  # noqa: TC001  # the annotations are evaluated for the manual page
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from keyctl.core.diagnosis_facts import Check, CheckResult, Facts, ReaderFacts, ReaderState, Service, Unknown
+from keyctl.core.diagnosis_facts import Check, Facts, ReaderFacts, ReaderState, Service, Unknown
+from keyctl.core.results import CheckResult
 from keyctl.core.text import visible
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from keyctl.core.diagnosis_facts import Check, CheckResult, Facts, Login, Opening, Unknown, UsbFacts, UsbKey
+from keyctl.core.diagnosis_facts import Check, Facts, Login, Opening, Unknown, UsbFacts, UsbKey
+from keyctl.core.results import CheckResult
 from keyctl.core.text import visible
 
 if TYPE_CHECKING:

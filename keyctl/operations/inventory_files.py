@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from keyctl.core import merging, times
+from keyctl.core import inventory_digest, merging, times
 from keyctl.core.text import visible
 from keyctl.errors import Details, StoreError, UsageError
-from keyctl.store import exchange, files
+from keyctl.store import check_results, exchange, files
 from keyctl.store import inventory as store
 from keyctl.store import state as local_state
 
@@ -82,9 +83,14 @@ def export(
     inventory.require_whole()
     wanted = {"owner": with_owner, "location": with_location}
     left_out = [name for name in exchange.PRIVATE_FIELDS if not wanted[name]]
-    document = exchange.document(inventory, left_out=left_out, exported_at=times.now())
+    now = times.now()
+    document = exchange.document(inventory, left_out=left_out, exported_at=now)
     if file is not None:
         _write(circumstances, file, document, dry_run=dry_run)
+    if not dry_run:
+        with contextlib.suppress(StoreError):
+            # Only for the health check, which asks for an export now and then.
+            check_results.write_export(circumstances.state, inventory_digest.digest(inventory), now)
     return InventoryExport(
         content=json.dumps(document, indent=2, sort_keys=True) if file is None else None,
         file=None if file is None else str(file),

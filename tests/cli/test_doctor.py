@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from keyctl.cli.commands import doctor
-from keyctl.core.diagnosis_facts import Check, CheckResult, Diagnosis
+from keyctl.core.diagnosis_facts import Check, Diagnosis
+from keyctl.core.results import CheckResult
 
 from .test_start_up import ROOT
 from .test_start_up import run as loaded

@@ -12,7 +12,6 @@ from keyctl.core.diagnosis import RULES, diagnose
 from keyctl.core.diagnosis_facts import (
     CardReader,
     Check,
-    CheckResult,
     Facts,
     Home,
     Library,
@@ -31,6 +30,7 @@ from keyctl.core.diagnosis_facts import (
     UsbReader,
     VirtualState,
 )
+from keyctl.core.results import CheckResult
 
 KEY = UsbKey(
     selector="usb:/dev/hidraw3",

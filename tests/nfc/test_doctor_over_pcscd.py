@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from keyctl.core.diagnosis import diagnose
-from keyctl.core.diagnosis_facts import CheckResult, ReaderState, Service
+from keyctl.core.diagnosis_facts import ReaderState, Service
+from keyctl.core.results import CheckResult
 from keyctl.device import surroundings
 from keyctl.device.surroundings_readers import reader_facts
 

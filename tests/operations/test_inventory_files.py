@@ -79,7 +79,9 @@ def fill(home, *records):
 
 
 def contents(home):
-    return {path.name: path.read_bytes() for path in home.rglob("*") if path.is_file() and path.name != ".lock"}
+    """All files but those of this computer alone, which notes when the inventory was exported."""
+    inventory = (path for path in home.rglob("*") if path.is_file() and home / "state" not in path.parents)
+    return {path.name: path.read_bytes() for path in inventory if path.name != ".lock"}
 
 
 def exported(circumstances, *, with_owner=False, with_location=False):

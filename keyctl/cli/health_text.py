@@ -1,0 +1,134 @@
+"""What a health check found, for people and for Nagios."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from keyctl.core.results import CheckResult
+from keyctl.core.text import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from keyctl.core.health import Health, HealthCheck
+    from keyctl.operations.accepting import AcceptedFinding
+
+#: How the line of a finding begins.
+_WORDS = {CheckResult.FAIL: "problem", CheckResult.WARN: "warning", CheckResult.OK: "note"}
+#: What Nagios calls a state, and its exit status (Nagios plugin development guidelines).
+_NAGIOS = {CheckResult.OK: ("OK", 0), CheckResult.WARN: ("WARNING", 1), CheckResult.FAIL: ("CRITICAL", 2)}
+_UNKNOWN = ("UNKNOWN", 3)
+#: So many findings are told in Nagios' one line.
+_NAGIOS_FINDINGS = 3
+
+
+def report(health: Health, *, quiet: bool = False) -> str:
+    """A paragraph for each finding, worst first, accepted ones last, and what else there is to say in a few lines.
+
+    Args:
+        health: What was found.
+        quiet: Only findings that count.
+    """
+    lines: list[str] = []
+    told: set[str] = set()
+    for check in health.checks:
+        if check.counts:
+            lines += _paragraph(check, told)
+    if quiet:
+        return "\n".join(lines)
+    accepted = [check for check in health.checks if check.accepted_until is not None]
+    for check in health.checks:
+        if check.result is CheckResult.OK and check.hint:
+            lines += _paragraph(check, told)
+    for check in accepted:
+        reason = f": {visible(check.reason)}" if check.reason else ""
+        lines.append(f"accepted until {_day(check.accepted_until)}: {visible(check.message)} [{check.id}]{reason}")
+    return "\n".join([*lines, *_summary(health)])
+
+
+def _paragraph(check: HealthCheck, told: set[str]) -> list[str]:
+    """The finding, and below it what to do, unless that was *told* already."""
+    hint = check.hint or ""
+    if hint in told:
+        hint = "(what to do: as above)"
+    elif hint:
+        told.add(hint)
+    return [
+        f"{_WORDS[check.result]}: {visible(check.message)} [{check.id}]",
+        *(f"  {visible(line)}" for line in hint.split("\n") if line),
+    ]
+
+
+def _summary(health: Health) -> list[str]:
+    """How many checks found nothing, and which keys could not be looked at."""
+    lines = []
+    away = sorted({check.key for check in health.checks if _is_away(check)} - {None}, key=str)
+    if away:
+        lines.append(f"not connected, so only looked at by what is noted: {visible(', '.join(map(str, away)))}")
+    skipped = [check for check in health.checks if check.result is CheckResult.SKIP and check.key not in away]
+    lines += [f"not checked: {visible(check.message)}" for check in skipped]
+    fine = sum(check.result is CheckResult.OK for check in health.checks)
+    if fine:
+        lines.append(f"fine: {fine} {'check' if fine == 1 else 'checks'}")
+    return lines
+
+
+def _is_away(check: HealthCheck) -> bool:
+    return check.id == "recognition" and check.result is CheckResult.SKIP and check.message.endswith("is not connected")
+
+
+def _day(moment: str | None) -> str:
+    return (moment or "")[:10]
+
+
+def accepted(entries: Sequence[AcceptedFinding]) -> str:
+    """A line for each accepted finding."""
+    if not entries:
+        return "no finding is accepted"
+    from keyctl.cli import tables
+
+    rows = [
+        (
+            entry.id,
+            entry.key or entry.pairing or _account(entry),
+            _day(entry.until),
+            entry.reason,
+        )
+        for entry in entries
+    ]
+    return tables.table(("FINDING", "ABOUT", "UNTIL", "REASON"), rows)
+
+
+def _account(entry: AcceptedFinding) -> str | None:
+    return " ".join(filter(None, (entry.rp_id, entry.account))) or None
+
+
+def nagios(health: Health) -> tuple[str, int]:
+    """One line with performance data, and the exit status that goes with it."""
+    state, status = _NAGIOS[health.result]
+    counting = [check for check in health.checks if check.counts]
+    told = "; ".join(_plain(check.message) for check in counting[:_NAGIOS_FINDINGS])
+    more = len(counting) - _NAGIOS_FINDINGS
+    words = told or "nothing was found"
+    if more > 0:
+        words += f"; and {more} more"
+    return f"KEYCTL {state} - {words} | {_performance(health)}", status
+
+
+def nagios_failure(message: str) -> tuple[str, int]:
+    """The same where the check could not be made."""
+    state, status = _UNKNOWN
+    return f"KEYCTL {state} - {_plain(message)}", status
+
+
+def _performance(health: Health) -> str:
+    counting = [check.result for check in health.checks if check.accepted_until is None]
+    numbers = {result.value: counting.count(result) for result in CheckResult}
+    numbers["accepted"] = len(health.checks) - len(counting)
+    numbers["accounts_at_risk"] = sum(check.id == "account_at_risk" and check.counts for check in health.checks)
+    return " ".join(f"{name}={count}" for name, count in numbers.items())
+
+
+def _plain(text: str) -> str:
+    """Without what ends the text or begins the performance data."""
+    return visible(text).replace("|", "/")

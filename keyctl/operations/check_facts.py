@@ -1,0 +1,223 @@
+"""What a health check has to go by: the inventory, this computer's state, and the keys that are connected."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from keyctl.core import inventory_digest
+from keyctl.core.health_facts import Export, Facts, KeyFacts, PairingFacts, Unreachable
+from keyctl.core.names import composed
+from keyctl.device.discover import discover
+from keyctl.errors import StoreError
+from keyctl.model import Access, Transport
+from keyctl.operations import pair_choice
+from keyctl.store import check_results, health_files
+from keyctl.store import inventory as store
+from keyctl.store import state as local_state
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from keyctl.core.health_limits import Limits
+    from keyctl.core.inventory import Inventory, KnownKey
+    from keyctl.core.pairings import Pairing
+    from keyctl.operations.asking import Circumstances
+    from keyctl.operations.check_reading import ReadKey
+    from keyctl.operations.drilling import Drills
+
+#: What is in the way of nobody who has keys on USB only.
+_NOBODY_MISSES = frozenset({"pcsc_stopped", "pcsc_missing"})
+
+
+def gather(
+    circumstances: Circumstances, names: Sequence[str], limits: Limits, drills: Drills, *, now: str
+) -> tuple[Facts, tuple[ReadKey, ...]]:
+    """Everything that the rules go by, and what the connected keys said.
+
+    Args:
+        circumstances: What the command line says.
+        names: The keys to look at; none: all, and the whole.
+        limits: From ``health.toml``.
+        drills: What came of the drills of just now.
+        now: The time.
+
+    Raises:
+        KeyChoiceError: A key that was named is not connected.
+        UnreachableError: A key that was named cannot be opened or does not answer.
+        StoreError: The inventory is not whole.
+    """
+    inventory = store.read(circumstances.home)
+    inventory.require_whole()
+    # Before keys are read, which notes when they were.
+    noted_at = _noted_at(circumstances, inventory)
+    read, unreachable = _named(circumstances, names) if names else _connected(circumstances, inventory)
+    facts = Facts(
+        now=now,
+        limits=limits,
+        inventory=inventory,
+        keys=_keys(circumstances, inventory, names, read, drills),
+        pairings=_pairings(circumstances, inventory, names, read, drills),
+        unreachable=unreachable,
+        export=_export(circumstances, inventory),
+        noted_at=noted_at,
+        whole=not names,
+    )
+    return facts, read
+
+
+def subjects(inventory: Inventory) -> tuple[KnownKey, ...]:
+    """The keys to look at: those for trying out only where there are no others."""
+    physical = any(not key.virtual for key in inventory.keys)
+    return tuple(key for key in inventory.keys if not (key.virtual and physical))
+
+
+def _named(circumstances: Circumstances, names: Sequence[str]) -> tuple[tuple[ReadKey, ...], tuple[Unreachable, ...]]:
+    from keyctl.operations import check_reading, recognising
+
+    known = recognising.known(circumstances)
+    return tuple(check_reading.read_named(circumstances, known, name) for name in dict.fromkeys(names)), ()
+
+
+def _connected(
+    circumstances: Circumstances, inventory: Inventory
+) -> tuple[tuple[ReadKey, ...], tuple[Unreachable, ...]]:
+    if not inventory.keys:
+        return (), ()
+    discovery = discover(circumstances.home)
+    trying_out = any(key.virtual for key in subjects(inventory))
+    found = [one for one in discovery.found if one.transport is not Transport.VIRTUAL or trying_out]
+    denied = [one for one in found if one.access is Access.DENIED]
+    problems = [
+        Unreachable(
+            selector=problem.key or problem.details.file or "a key",
+            code=problem.code,
+            message=problem.message,
+            hint=problem.hint,
+        )
+        for problem in discovery.problems
+        if problem.code not in _NOBODY_MISSES
+    ]
+    reachable = [one for one in found if one not in denied]
+    if not reachable and not denied:
+        return (), tuple(problems)
+    # Loaded only where there is a key: most checks run while all keys lie in their drawers.
+    from keyctl.device import errors
+    from keyctl.operations import check_reading, recognising
+
+    problems += [check_reading.as_unreachable(one.selector, errors.denied(one.selector)) for one in denied]
+    read, unreachable = check_reading.read_found(circumstances, recognising.known(circumstances), reachable)
+    return read, (*problems, *unreachable)
+
+
+def _keys(
+    circumstances: Circumstances,
+    inventory: Inventory,
+    names: Sequence[str],
+    read: Sequence[ReadKey],
+    drills: Drills,
+) -> tuple[KeyFacts, ...]:
+    by_id = {one.key_id: one for one in read if one.key_id is not None}
+    wanted = [key for key in subjects(inventory) if not names]
+    wanted += [key for key in inventory.keys if names and key.id in by_id]
+    known = [
+        KeyFacts(
+            label=key.name,
+            known=key,
+            reading=by_id[key.id].reading if key.id in by_id else None,
+            drilled_at=health_files.read_drill(circumstances.home, key.id),
+            drill_failure=drills.keys.get(key.id),
+        )
+        for key in wanted
+    ]
+    strangers = [KeyFacts(label=one.label, known=None, reading=one.reading) for one in read if one.key_id is None]
+    return (*known, *strangers)
+
+
+def _pairings(
+    circumstances: Circumstances,
+    inventory: Inventory,
+    names: Sequence[str],
+    read: Sequence[ReadKey],
+    drills: Drills,
+) -> tuple[PairingFacts, ...]:
+    named = {one.key_id for one in read}
+    pairings = [
+        pairing
+        for pairing in inventory.pairings
+        if pairing.retired_at is None and (not names or named & {pairing.primary_id, pairing.backup_id})
+    ]
+    return tuple(_pairing(circumstances, inventory, pairing, read, drills) for pairing in pairings)
+
+
+def _pairing(
+    circumstances: Circumstances, inventory: Inventory, pairing: Pairing, read: Sequence[ReadKey], drills: Drills
+) -> PairingFacts:
+    seed_hash, seed_problem = pairing.seed_hash, None
+    not_recomputed: tuple[str, ...] = ()
+    if pairing.seed is not None:
+        try:
+            seed_hash, not_recomputed = _recomputed(pairing)
+        except StoreError as error:
+            seed_problem = error.message
+    return PairingFacts(
+        pairing=pairing,
+        label=_label(inventory, pairing),
+        seed_trusted=_is_trusted(circumstances, pairing, seed_hash),
+        records={one.label: one.records[pairing.id] for one in read if pairing.id in one.records},
+        record_seen_at=check_results.read_record_seen(circumstances.state, pairing.id),
+        not_recomputed=not_recomputed,
+        seed_problem=seed_problem,
+        drill_failure=drills.pairings.get(pairing.id),
+    )
+
+
+def _recomputed(pairing: Pairing) -> tuple[bytes, tuple[str, ...]]:
+    """The hash of the seed as it is pinned, and the targets whose key does not follow from it.
+
+    Raises:
+        StoreError: The seed makes no sense, or was written by a newer keyctl.
+    """
+    from keyctl.core import derivations, seed_cose
+
+    assert pairing.seed is not None
+    points = derivations.public_seed(pairing.seed)
+    wrong = tuple(key.target for key in pairing.derived if not derivations.recomputes(pairing.seed, key))
+    return sha256(seed_cose.encode_seed(points)).digest(), wrong
+
+
+def _is_trusted(circumstances: Circumstances, pairing: Pairing, seed_hash: bytes | None) -> bool | None:
+    try:
+        pin = local_state.read_seed_pin(circumstances.state, pairing.id)
+    except StoreError:
+        # A damaged pin vouches for nothing.
+        return False
+    return None if pin is None else pin == seed_hash
+
+
+def _label(inventory: Inventory, pairing: Pairing) -> str:
+    """PRIMARY/BACKUP; two pairings of the same two keys are told apart by their ids only."""
+    label = pair_choice.label(inventory, pairing)
+    same = [one for one in inventory.pairings if pair_choice.label(inventory, one) == label]
+    return label if len(same) == 1 else pairing.id
+
+
+def _export(circumstances: Circumstances, inventory: Inventory) -> Export | None:
+    exported = check_results.read_export(circumstances.state)
+    if exported is None:
+        return None
+    at, digest = exported
+    return Export(exported_at=at, changed=digest != inventory_digest.digest(inventory))
+
+
+def _noted_at(circumstances: Circumstances, inventory: Inventory) -> str | None:
+    """The latest time that this computer's own state tells of."""
+    moments = [local_state.read_memory(circumstances.state, key.id).last_seen for key in inventory.keys]
+    moments.append(check_results.read_last_time(circumstances.state))
+    return max((moment for moment in moments if moment is not None), default=None)
+
+
+def key_ids_named(inventory: Inventory, names: Sequence[str]) -> set[str]:
+    """The ids of those of *names* that are names of known keys."""
+    found = (inventory.key_named(composed(name)) for name in names)
+    return {key.id for key in found if key is not None}

@@ -1,0 +1,86 @@
+"""The health check: looks at everything, or at the keys that were named. It asks and touches nothing but in a drill."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from keyctl.core import health, times
+from keyctl.core.health_facts import FOUND
+from keyctl.core.results import CheckResult
+from keyctl.errors import StoreError
+from keyctl.operations import check_facts
+from keyctl.store import check_results, health_files
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from keyctl.core.health import Health
+    from keyctl.core.health_facts import Facts, Finding
+    from keyctl.operations.asking import Circumstances
+    from keyctl.operations.check_reading import ReadKey
+    from keyctl.operations.drilling import Drills
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """A check, with what it rests on."""
+
+    health: Health
+    #: What all rules said, as accepting it needs it.
+    found: tuple[Finding, ...]
+    facts: Facts
+
+
+def check(circumstances: Circumstances, names: Sequence[str] = (), *, drill: bool = False) -> Checked:
+    """Look at keys, pairings and accounts.
+
+    Args:
+        circumstances: What the command line says; its ``wanted`` is not looked at.
+        names: The keys to look at, as ``--key`` takes them; none: all, and the whole. The result of a whole check is
+            noted for the first screen.
+        drill: Whether to hold a drill of every key first.
+
+    Raises:
+        UsageError: ``health.toml`` is broken (``limits_invalid``), or a drill is wanted and nobody is there.
+        KeyChoiceError: A key that was named is not connected.
+        UnreachableError: A key that was named cannot be opened or does not answer.
+        StoreError: The inventory or the list of accepted findings cannot be read or understood.
+        DeclinedError: The person wants no drill.
+    """
+    limits = health_files.read_limits(circumstances.home)
+    acceptances = health_files.read_acceptances(circumstances.home)
+    drills = _drills(circumstances, names, wanted=drill)
+    now = times.now()
+    facts, read = check_facts.gather(circumstances, names, limits, drills, now=now)
+    found = tuple(health.findings(facts))
+    since = check_results.read_since(circumstances.state)
+    result = health.diagnose(found, acceptances, now=now, since=since)
+    with contextlib.suppress(StoreError):
+        # A state folder on a read-only disk must not keep the check from saying what it saw.
+        _note(circumstances, facts, read, now)
+        if facts.whole:
+            check_results.write_last(circumstances.state, result, _began(found, since, now), now=now)
+    return Checked(health=result, found=found, facts=facts)
+
+
+def _began(found: Sequence[Finding], since: Mapping[str, str], now: str) -> dict[str, str]:
+    """When each finding began, by its mark; what is not seen today may still be so tomorrow."""
+    began = {one.mark: since.get(one.mark, now) for one in found if one.result in FOUND}
+    unseen = [one.mark for one in found if one.result is CheckResult.SKIP] if since else []
+    return {**began, **{mark: since[mark] for mark in unseen if mark in since}}
+
+
+def _drills(circumstances: Circumstances, names: Sequence[str], *, wanted: bool) -> Drills:
+    from keyctl.operations import drilling
+
+    return drilling.hold(circumstances, names) if wanted else drilling.Drills()
+
+
+def _note(circumstances: Circumstances, facts: Facts, read: Sequence[ReadKey], now: str) -> None:
+    """Note which records were seen on keys."""
+    seen = {pairing_id for one in read for pairing_id, same in one.records.items() if same}
+    for pairing in facts.pairings:
+        if pairing.pairing.id in seen and all(pairing.records.values()):
+            check_results.write_record_seen(circumstances.state, pairing.pairing.id, now)
