@@ -179,6 +179,6 @@ class Facts:
 
 def days_ago(days: int | None) -> str:
     """An age in words that follow "last done"."""
-    if days is None:
-        return "never"
+    if not days:
+        return "never" if days is None else "today"
     return "1 day ago" if days == 1 else f"{days} days ago"

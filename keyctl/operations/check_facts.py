@@ -52,6 +52,10 @@ def gather(
     # Before keys are read, which notes when they were.
     noted_at = _noted_at(circumstances, inventory)
     read, unreachable = _named(circumstances, names) if names else _connected(circumstances, inventory)
+    if read:
+        # Some may have been read by their token, and what they open is noted.
+        inventory = store.read(circumstances.home)
+        inventory.require_whole()
     facts = Facts(
         now=now,
         limits=limits,

@@ -9,8 +9,10 @@ from keyctl.core import catalogue
 from keyctl.core.advisories import Identity
 from keyctl.core.health_facts import KeyReading, Unreachable
 from keyctl.errors import KeyctlError, StoreError
-from keyctl.model import Waits
-from keyctl.operations import at_once, key_copies, opening, recognising
+from keyctl.model import KeyState, Waits
+from keyctl.operations import at_once, key_copies, key_reading, opening, recognising, unattended
+from keyctl.operations.probing import Probed
+from keyctl.operations.readings import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -69,9 +71,12 @@ def read_named(circumstances: Circumstances, known: Known, name: str) -> ReadKey
 def read_session(session: Session, circumstances: Circumstances, known: Known) -> ReadKey:
     """What an open and recognised key says, with one short command, and one more for each record on it.
 
+    One that can be read without its PIN, see :mod:`keyctl.operations.unattended`, is read, and what it opens is noted.
+
     Raises:
         UnreachableError: It is gone or silent.
     """
+    _read_by_token(session, circumstances, known)
     key, info = session.key, session.info
     retries = session.pin_retries() if info.pin_set else None
     reading = KeyReading(
@@ -96,6 +101,22 @@ def read_session(session: Session, circumstances: Circumstances, known: Known) -
 def as_unreachable(selector: str, error: KeyctlError) -> Unreachable:
     """What was in the way of a key."""
     return Unreachable(selector=selector, code=error.code, message=error.message, hint=error.hint)
+
+
+def _read_by_token(session: Session, circumstances: Circumstances, known: Known) -> None:
+    """Read its passkeys where a token permits it; where they are the same as before, nothing more is sent."""
+    record = known.inventory.key_with_id(session.key.id or "")
+    if record is None or record.state is not KeyState.ACTIVE:
+        return
+    permit = unattended.permit(session, circumstances, record)
+    if permit is None:
+        return
+    if permit.unchanged:
+        # Its registrations are for a scan: each would cost a command.
+        reading = Reading(listing=None, probed=Probed(answered=(), silent=()), permit=permit)
+    else:
+        reading = key_reading.read(session, record, (), permit)
+    key_reading.noted(circumstances, known, (session, reading), [], dry_run=False)
 
 
 def _read_one(circumstances: Circumstances, known: Known, found: Found) -> ReadKey | KeyctlError:

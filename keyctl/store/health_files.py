@@ -69,7 +69,8 @@ def _limits_in(content: bytes, path: Path) -> Limits:
     import tomllib
 
     try:
-        text = content.decode("utf-8")
+        # With a line end of its own, an error in the last line names it.
+        text = content.decode("utf-8") + "\n"
         return limits_from(tomllib.loads(text))
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
