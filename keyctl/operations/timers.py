@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from keyctl.core import timer_units
 from keyctl.core.timer_units import Place
 from keyctl.errors import UsageError
+from keyctl.store import files as files_store
 from keyctl.store import unit_files
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ def systemd(
     for path in paths.values():
         # All or none, as far as that can be known before.
         unit_files.current(path)
+    if on_plug:
+        files_store.make_private_folder(folders[Place.UDEV_RULES])
     changed = [unit_files.write(paths[one.name], one.content) for one in files]
     commands = [
         "systemctl --user daemon-reload",
