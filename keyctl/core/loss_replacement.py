@@ -1,0 +1,152 @@
+"""How the place of a lost key is filled: which key to buy, who takes over, and what is paired again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from keyctl.core import promotions
+from keyctl.core.accounts import owner_of
+from keyctl.core.loss_steps import StepKind
+from keyctl.core.names import quoted
+from keyctl.core.pairings import PairingState
+from keyctl.model import KeyState, Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from keyctl.core.inventory import Inventory, KnownKey
+    from keyctl.core.loss_steps import Step, Writer
+    from keyctl.core.pairings import Pairing
+
+_ENOUGH_KEYS = 2
+_ROLES = [Role.BACKUP, Role.PRIMARY, Role.SPARE, None]
+
+
+def replacement_steps(writer: Writer, inventory: Inventory, lost: KnownKey) -> Iterator[Step]:
+    """What to buy, the promotion, the next pairing, and the new key at all accounts."""
+    left = remaining(inventory, lost)
+    yield _buy(writer, left)
+    pairing = _pairing(inventory, lost)
+    if pairing is not None and pairing.primary_id == lost.id:
+        yield _promote(writer, inventory, lost, pairing)
+    elif pairing is None and left and lost.role is Role.PRIMARY:
+        yield _new_role(writer, lost, left)
+    yield _pair(writer, inventory, lost, pairing, left)
+    new = _newest(left, lost)
+    yield writer.step(
+        StepKind.REGISTER,
+        "register",
+        "register the new key at every account, as it opens nothing yet; this lists what is left, with links",
+        key=new.name if new is not None else None,
+        commands=(f"keyctl coverage --missing {quoted(new.name) if new is not None else 'NEW'}",),
+    )
+
+
+def remaining(inventory: Inventory, lost: KnownKey) -> list[KnownKey]:
+    """The keys of the same owner that are at hand, the likeliest to take over first."""
+    keys = [
+        key
+        for key in inventory.keys
+        if key.id != lost.id
+        and key.state is KeyState.ACTIVE
+        and key.virtual is lost.virtual
+        and (owner_of(key) or owner_of(lost)) == (owner_of(lost) or owner_of(key))
+    ]
+    return sorted(keys, key=lambda key: (_ROLES.index(key.role), key.name))
+
+
+def _buy(writer: Writer, left: Sequence[KnownKey]) -> Step:
+    models = sorted({key.model for key in left if key.model})
+    other = f"of another maker or model than {' and '.join(models)}, as one flaw hits all keys of a model"
+    if not models:
+        other = "of another maker or model than those that you have, as one flaw hits all keys of a model"
+    if len(left) < _ENOUGH_KEYS:
+        names = f"{left[0].name} is the only key left" if left else "no key is left"
+        text = f"{names}: get another one {other}"
+    elif len({key.aaguid or key.model for key in left}) > 1:
+        text = f"{' and '.join(key.name for key in left)} are left, of different models: enough to go on with"
+    else:
+        text = f"{' and '.join(key.name for key in left)} are left; let the next key be one {other}"
+    return writer.step(
+        StepKind.BUY, "buy", text, settled=len(left) >= _ENOUGH_KEYS, commands=("keyctl add NEW --role backup",)
+    )
+
+
+def _pairing(inventory: Inventory, lost: KnownKey) -> Pairing | None:
+    """The pairing that decides what comes next: with the lost key as primary before one as backup; promoted first."""
+    since = lost.changed.get("state", "")
+    pairings = [
+        one
+        for one in inventory.pairings_of(lost.id)
+        # One that was retired before is of an earlier loss, after which the key was found again.
+        if one.retired_at is None or (one.primary_id == lost.id and one.retired_at >= since)
+    ]
+    states = [PairingState.RETIRED, PairingState.VERIFIED, PairingState.NEVER_VERIFIED, PairingState.BROKEN]
+    pairings.sort(key=lambda one: (one.primary_id != lost.id, states.index(one.state), one.created_at, one.id))
+    return pairings[0] if pairings else None
+
+
+def _promote(writer: Writer, inventory: Inventory, lost: KnownKey, pairing: Pairing) -> Step:
+    backup = inventory.key_with_id(pairing.backup_id)
+    settled = pairing.retired_at is not None
+    if backup is None:
+        text = f"put the backup key in the place of {lost.name}: plug it in, and give it its name again first"
+        commands: tuple[str, ...] = ("keyctl add NAME", "keyctl pair restore", "keyctl recover promote")
+    elif settled:
+        text = f"{backup.name} took the place of {lost.name} on {pairing.retired_at}"
+        commands = (f"keyctl recover promote {quoted(backup.name)}",)
+    else:
+        text = f"put {backup.name} in the place of {lost.name}: it becomes the primary key, for good"
+        commands = (f"keyctl recover promote {quoted(backup.name)}",)
+    name = backup.name if backup is not None else None
+    return writer.step(StepKind.PROMOTE, "promote", text, settled=settled, key=name, commands=commands)
+
+
+def _new_role(writer: Writer, lost: KnownKey, left: Sequence[KnownKey]) -> Step:
+    primary = next((key for key in left if key.role is Role.PRIMARY), None)
+    name = (primary or left[0]).name
+    return writer.step(
+        StepKind.PROMOTE,
+        "promote",
+        f"let {name} be the primary key in the place of {lost.name}",
+        settled=primary is not None,
+        key=name,
+        commands=(f"keyctl edit {quoted(name)} --role primary",),
+    )
+
+
+def _pair(
+    writer: Writer, inventory: Inventory, lost: KnownKey, pairing: Pairing | None, left: Sequence[KnownKey]
+) -> Step:
+    if pairing is None:
+        name = quoted(left[0].name) if left else "PRIMARY"
+        text = f"pair {left[0].name if left else 'the new primary key'} with the new key, so that the next loss is less"
+        settled = any(
+            one.retired_at is None and {one.primary_id, one.backup_id} <= {key.id for key in left}
+            for one in inventory.pairings
+        )
+        return writer.step(StepKind.PAIR, "pair", text, settled=settled, commands=(f"keyctl pair create {name} NEW",))
+    commands: tuple[str, ...] = ()
+    if pairing.backup_id == lost.id:
+        # Whoever is left is the primary key of the next pairing.
+        primary = inventory.key_with_id(pairing.primary_id)
+        labels = [quoted(f"{primary.name}/{lost.name}" if primary is not None else pairing.id)]
+        commands = (f"keyctl pair remove {labels[0]}",)
+        pairing = replace(pairing, primary_id=pairing.backup_id, backup_id=pairing.primary_id)
+    following = promotions.next_backup(inventory, pairing)
+    new = inventory.key_with_id(pairing.backup_id)
+    name = new.name if new is not None else "the new primary key"
+    if following.paired:
+        text = f"{name} is paired with {following.key}"
+        commands = (following.command,)
+    else:
+        text = f"pair {name} again, with {following.key or 'the new key'}"
+        commands += (following.command if following.key else f"{following.command.removesuffix('BACKUP')}NEW",)
+    return writer.step(StepKind.PAIR, "pair", text, settled=following.paired, key=following.key, commands=commands)
+
+
+def _newest(left: Sequence[KnownKey], lost: KnownKey) -> KnownKey | None:
+    """The key that was added after the loss; None: there is none yet."""
+    since = lost.changed.get("state", "")
+    return max((key for key in left if since and key.added_at >= since), key=lambda key: key.added_at, default=None)
