@@ -59,6 +59,7 @@ CODES: Mapping[str, tuple[Exit, str]] = {
     "confirm_required": (Exit.USAGE, "a confirmation is needed and there is no terminal to ask on"),
     "name_invalid": (Exit.USAGE, "a key or service cannot have this name"),
     "import_unreadable": (Exit.USAGE, "the file to import cannot be read or understood"),
+    "message_unreadable": (Exit.USAGE, "the file to sign cannot be read, or is too long"),
     "pin_file_unsafe": (Exit.USAGE, "the PIN file is missing, unreadable, or others can read it"),
     "limits_invalid": (Exit.USAGE, "health.toml cannot be read or understood"),
     "no_key": (Exit.NO_KEY, "no key is connected, or not the one named"),

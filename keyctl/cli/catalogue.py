@@ -25,6 +25,7 @@ CATALOGUE: dict[str, Entry] = {
     "service": Entry("service", "Note what no key can tell: services, second factors, recovery methods."),
     "coverage": Entry("coverage", "Show which key opens which account, and what only one key opens."),
     "pair": Entry("pair", "Pair a primary key with a backup key, and keep the pairing in order."),
+    "recover": Entry("recover", "Sign with the backup key, and make it the new primary."),
     "health": Entry("health", "Check keys, pairings and accounts, and tell what is wrong."),
     "inventory": Entry("inventory", "Export and import what is noted of keys and services."),
     "reset": Entry("reset", "Erase a key: all passkeys, registrations and the PIN."),
