@@ -136,8 +136,7 @@ def SSH_AGENT(  # noqa: N802  # as every command is named
             raise
         # Its one document is printed already.
         raise SystemExit(Exit.INTERRUPTED) from None
-    # Not one of keyctl's own statuses.
-    raise SystemExit(status)
+    return Outcome(data={}, text=lambda: "", foreign_status=status)
 
 
 def _announce(listening: Listening, settings: Settings, *, alone: bool) -> None:
