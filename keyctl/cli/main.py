@@ -13,8 +13,8 @@ import click
 
 from keyctl import __version__
 from keyctl.cli import terminal
-from keyctl.cli.frame import Outcome, RootGroup, Shown, help_outcome
-from keyctl.cli.options import Settings
+from keyctl.cli.frame import Outcome, RootGroup, Shown
+from keyctl.cli.options import Settings, settings_of
 from keyctl.errors import Exit, KeyctlError, UsageError
 
 if TYPE_CHECKING:
@@ -43,10 +43,14 @@ def _version(_context: click.Context, _parameter: click.Parameter, wanted: bool)
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version."
 )
 @click.pass_context
-def program(context: click.Context) -> None:
+def program(context: click.Context) -> Outcome | None:
     """Manage FIDO2 security keys of any vendor: PINs, passkeys and backups, over USB and NFC."""
-    if context.invoked_subcommand is None:
-        raise Shown(help_outcome(context))
+    if context.invoked_subcommand is not None:
+        return None
+    from keyctl.cli.commands import status
+
+    settings_of(context).command = "status"
+    return status.first_screen(context)
 
 
 def run() -> None:

@@ -53,7 +53,7 @@ def table(pairings: Sequence[PairingView]) -> str:
         (
             name(pairing),
             _METHOD_WORDS[pairing.method],
-            _state(pairing),
+            state(pairing),
             pairing.fingerprint,
             pairing.attestation,
             str(pairing.derived_count) if pairing.fingerprint is not None else None,
@@ -70,7 +70,7 @@ def block(pairing: PairingView) -> str:
             ("primary", pairing.primary or "not known here"),
             ("backup", pairing.backup or "not known here"),
             ("method", _METHOD_WORDS[pairing.method]),
-            ("state", _state(pairing)),
+            ("state", state(pairing)),
             *_of_seed(pairing),
             ("paired", pairing.created_at),
             ("last drill", _last_drill(pairing)),
@@ -205,7 +205,8 @@ def _of_seed(pairing: PairingView) -> list[tuple[str, str | None]]:
     ]
 
 
-def _state(pairing: PairingView) -> str:
+def state(pairing: PairingView) -> str:
+    """What it is worth, and since when."""
     moment = {
         PairingState.VERIFIED: pairing.verified_at,
         PairingState.BROKEN: pairing.broken_at,

@@ -108,7 +108,7 @@ DOCUMENTS = {
     "info": ("info", 0, None),
     "--version": (None, 0, None),
     "--help": (None, 0, None),
-    "": (None, 0, None),
+    "": ("status", 0, None),
     "pin --help": ("pin", 0, None),
     "passkeys delete --help": ("passkeys delete", 0, None),
     "completion bash": ("completion", 0, None),
@@ -189,8 +189,13 @@ def test_help_lists_every_command_and_every_shared_option(run):
         assert f"\n  {name} " in done.out
     for option in ("--key", "--json", "--no-input", "--wait", "--pin-stdin", "--pin-file", "--pin-command", "--home"):
         assert option in done.out
-    assert run("-h").out == done.out == run().out
+    assert run("-h").out == done.out
     assert run("--version").out == f"keyctl {__version__}\n"
+
+
+def test_alone_it_shows_the_first_screen(run):
+    assert run().out == run("status").out
+    assert "keyctl demo" in run().out
 
 
 #: Values of shared options with which each run says which one has won.

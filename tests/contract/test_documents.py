@@ -22,6 +22,7 @@ BY_COMMAND = ("--pin-command", "cat pin")
 #: golden file -> command line; ID stands for the passkey.
 COMMANDS = {
     "list": ("list",),
+    "status": ("status",),
     "list-broken-key": ("list",),
     "info": ("info",),
     "pin-verify": ("pin", "verify", *WITH_PIN),

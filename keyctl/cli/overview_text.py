@@ -1,0 +1,79 @@
+"""The first screen for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from keyctl.cli import pair_text, tables
+from keyctl.core.results import CheckResult
+from keyctl.core.text import visible
+from keyctl.model import KeyState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from keyctl.core.coverage import Summary
+    from keyctl.model import Key
+    from keyctl.operations.overview import LastResult, Overview
+
+_WORDS = {CheckResult.FAIL: "problem", CheckResult.WARN: "warning"}
+_DATE_CHARACTERS = len("2026-01-31")
+#: More findings are for `keyctl health`.
+_MOST_FINDINGS = 5
+
+
+def screen(found: Overview) -> str:
+    """Keys, pairings, accounts, findings, and what to do next."""
+    rows: list[tuple[str, str | None]] = []
+    rows += _labelled("keys", [_key(key) for key in found.keys] or ["none"])
+    rows += _labelled("pairings", [_pairing_line(found, number) for number in range(len(found.pairings))])
+    rows.append(("accounts", _accounts(found.summary)))
+    rows.append(("last check", _check(found.last_check)))
+    findings = [f"{_WORDS[check.result]}: {check.message}" for check in found.findings[:_MOST_FINDINGS]]
+    if len(found.findings) > _MOST_FINDINGS:
+        findings.append(f"and {len(found.findings) - _MOST_FINDINGS} more: `keyctl health`")
+    rows += _labelled("", findings)
+    step = found.next_step
+    rows.append(("next", step.text if step.command is None else f"{step.text}: `{step.command}`"))
+    return tables.pairs(rows)
+
+
+def _labelled(label: str, lines: Sequence[str]) -> list[tuple[str, str | None]]:
+    # A space keeps a line without a label from being shown as unknown.
+    return [(label if number == 0 and label else " ", line) for number, line in enumerate(lines)]
+
+
+def _key(key: Key) -> str:
+    facts = [key.role.value if key.role is not None else None]
+    if key.state in {KeyState.LOST, KeyState.RESET}:
+        facts.append(key.state.value)
+    if key.connected:
+        facts.append("connected" if key.id is not None else "no name yet")
+        if key.access is not None and key.access != "ok":
+            facts.append("cannot be opened")
+    elif key.location:
+        facts.append(key.location)
+    elif key.last_seen is not None:
+        facts.append(f"last seen {key.last_seen[:_DATE_CHARACTERS]}")
+    told = ", ".join(fact for fact in facts if fact)
+    return visible(f"{key.label}: {told}" if told else key.label)
+
+
+def _pairing_line(found: Overview, number: int) -> str:
+    pairing = found.pairings[number]
+    return f"{pair_text.name(pairing)}: {pair_text.state(pairing)}, {pairing.method}"
+
+
+def _accounts(summary: Summary) -> str:
+    if summary.services == 0:
+        return "none noted yet: `keyctl scan` reads them from your keys"
+    risk = f"{summary.at_risk} at risk" if summary.at_risk else "none at risk"
+    return f"{summary.services}, {risk}: `keyctl coverage`" if summary.at_risk else f"{summary.services}, {risk}"
+
+
+def _check(last: LastResult | None) -> str:
+    if last is None:
+        return "none yet: `keyctl health`"
+    counts = [f"{last.counts.fail} bad"] if last.counts.fail else []
+    counts += [f"{last.counts.warn} to look at"] if last.counts.warn else []
+    return f"{last.at[:_DATE_CHARACTERS]}: {', '.join(counts) or 'all well'}"

@@ -1,0 +1,78 @@
+"""The first screen: keys, pairings, accounts, what the last check found, and the one next thing to do. Asks nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from keyctl.core import coverage, times
+from keyctl.core.next_step import NextStep, Situation, next_step
+from keyctl.operations import listing, pair_views
+from keyctl.store import check_results
+from keyctl.store import inventory as store
+
+if TYPE_CHECKING:
+    from keyctl.core.coverage import Summary
+    from keyctl.core.health import HealthCheck
+    from keyctl.core.results import CheckResult
+    from keyctl.errors import KeyctlError
+    from keyctl.model import Key
+    from keyctl.operations.asking import Circumstances
+    from keyctl.operations.pair_views import PairingView
+    from keyctl.store.check_results import CheckCounts
+
+
+@dataclass(frozen=True, kw_only=True)
+class LastResult:
+    """How the last whole check on this computer ended."""
+
+    at: str
+    result: CheckResult
+    counts: CheckCounts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    """All there is to see at a glance."""
+
+    #: Connected or known.
+    keys: tuple[Key, ...]
+    pairings: tuple[PairingView, ...]
+    summary: Summary
+    #: Of the last check, the worst first.
+    findings: tuple[HealthCheck, ...]
+    #: None: there was none yet.
+    last_check: LastResult | None
+    next_step: NextStep
+
+
+def overview(circumstances: Circumstances) -> tuple[Overview, tuple[KeyctlError, ...]]:
+    """What is known, and which keys could not be read; no PIN, no touch, nothing is written.
+
+    Raises:
+        StoreError: A file of the inventory cannot be read or understood.
+    """
+    inventory = store.read(circumstances.home)
+    inventory.require_whole()
+    listed = listing.list_keys(circumstances, listing.Filter())
+    now = times.now()
+    summary = coverage.coverage(inventory, now=now).summary
+    last = check_results.read_last(circumstances.state)
+    situation = Situation(
+        inventory=inventory,
+        keys=listed.keys,
+        summary=summary,
+        last_result=last.result if last is not None else None,
+        checked_at=last.at if last is not None else None,
+        unfinished_losses=(),
+        now=now,
+    )
+    found = Overview(
+        keys=listed.keys,
+        pairings=tuple(pair_views.view(inventory, pairing) for pairing in inventory.pairings),
+        summary=summary,
+        findings=last.findings if last is not None else (),
+        last_check=LastResult(at=last.at, result=last.result, counts=last.counts) if last is not None else None,
+        next_step=next_step(situation),
+    )
+    return found, listed.errors
