@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from keyctl.core.advisories import Identity
     from keyctl.core.inventory import Inventory, KnownKey
+    from keyctl.core.loss_steps import Step
     from keyctl.core.pairings import Pairing
     from keyctl.model import Recognition
 
@@ -103,6 +104,8 @@ class KeyFacts:
     drilled_at: str | None = None
     #: Why the drill of just now failed; None: there was none, or it succeeded.
     drill_failure: str | None = None
+    #: What is left to do about a key that is marked as lost, the most urgent first.
+    open_steps: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

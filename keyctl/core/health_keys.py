@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from keyctl.core import coverage
 from keyctl.core.capacity import passkeys_that_fit
 from keyctl.core.health_advisories import advisories, firmware
 from keyctl.core.health_facts import Finding, days_ago
@@ -28,7 +27,7 @@ _PROVED = frozenset({Recognition.PROVED, Recognition.COUNTER_BACK})
 def of_key(facts: Facts, key: KeyFacts) -> Iterator[Finding]:
     """What all rules say of one key."""
     if key.known is not None and key.known.state is KeyState.LOST:
-        yield lost_key(facts, key)
+        yield lost_key(key)
         return
     if key.known is not None and key.known.state is KeyState.RESET:
         yield key_reset(key)
@@ -251,16 +250,18 @@ def location(facts: Facts, key: KeyFacts) -> Finding | None:
     return _finding("location", WARN, key, "is a backup key, and nobody noted where it lies", hint)
 
 
-def lost_key(facts: Facts, key: KeyFacts) -> Finding:
-    """Whether accounts still know a lost key."""
-    assert key.known is not None
-    still = coverage.openings(facts.inventory, {key.known.id})
-    if not still:
-        return _finding("lost_key", OK, key, "is lost, and no account is known that it opens")
-    rows = [opening.row for opening in still]
-    accounts = "1 account" if len(rows) == 1 else f"{len(rows)} accounts"
-    hint = f"remove it there, first at {rows[0].service}: `keyctl coverage --without {quoted(key.label)}` lists them"
-    return _finding("lost_key", FAIL, key, f"is lost, and still opens {accounts}", hint)
+def lost_key(key: KeyFacts) -> Finding:
+    """Whether something is left to do about a lost key: first of all at accounts that still know it."""
+    from keyctl.core.loss_steps import StepKind
+
+    if not key.open_steps:
+        return _finding("lost_key", OK, key, "is lost, and all that was to do about it is done")
+    grave = {StepKind.COMPUTER, StepKind.ORIENT, StepKind.RECOVER, StepKind.REVOKE}
+    urgent = any(step.kind in grave for step in key.open_steps)
+    steps = "1 step is" if len(key.open_steps) == 1 else f"{len(key.open_steps)} steps are"
+    message = f"is lost, and {steps} left to do: {key.open_steps[0].text}"
+    hint = f"`keyctl lost {quoted(key.label)}` shows them; `--done STEP` ticks one off"
+    return _finding("lost_key", FAIL if urgent else WARN, key, message, hint, severity=int(urgent))
 
 
 def _unseen(check_id: str, key: KeyFacts, what: str = "did not say it") -> Finding:

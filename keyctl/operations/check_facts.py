@@ -10,7 +10,7 @@ from keyctl.core.health_facts import Export, Facts, KeyFacts, PairingFacts, Unre
 from keyctl.core.names import composed
 from keyctl.device.discover import discover
 from keyctl.errors import StoreError
-from keyctl.model import Access, Transport
+from keyctl.model import Access, KeyState, Transport
 from keyctl.operations import pair_choice
 from keyctl.store import check_results, health_files
 from keyctl.store import inventory as store
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from keyctl.core.health_limits import Limits
     from keyctl.core.inventory import Inventory, KnownKey
+    from keyctl.core.loss_steps import Step
     from keyctl.core.pairings import Pairing
     from keyctl.operations.asking import Circumstances
     from keyctl.operations.check_reading import ReadKey
@@ -131,11 +132,21 @@ def _keys(
             reading=by_id[key.id].reading if key.id in by_id else None,
             drilled_at=health_files.read_drill(circumstances.home, key.id),
             drill_failure=drills.keys.get(key.id),
+            open_steps=_open_steps(circumstances, inventory, key),
         )
         for key in wanted
     ]
     strangers = [KeyFacts(label=one.label, known=None, reading=one.reading) for one in read if one.key_id is None]
     return (*known, *strangers)
+
+
+def _open_steps(circumstances: Circumstances, inventory: Inventory, key: KnownKey) -> tuple[Step, ...]:
+    if key.state is not KeyState.LOST:
+        return ()
+    # Loaded only where a key is lost.
+    from keyctl.operations import losing
+
+    return losing.open_steps(circumstances, inventory, key)
 
 
 def _pairings(

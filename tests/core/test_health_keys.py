@@ -9,6 +9,7 @@ import pytest
 from keyctl.core.advisories import Identity
 from keyctl.core.health_facts import KeyFacts, Unreachable
 from keyctl.core.health_limits import Limits
+from keyctl.core.loss_steps import Step, StepKind
 from keyctl.core.results import CheckResult
 from keyctl.model import KeyState, Recognition, Role
 
@@ -152,10 +153,17 @@ def test_a_backup_key_has_a_place():
     assert results(facts(key_facts(replace(record, location="safe")))) == {}
 
 
-def test_a_lost_key_is_only_asked_where_it_still_opens_something():
-    lost = known("red", held=[passkey()], state=KeyState.LOST)
-    assert results(facts(key_facts(lost, connected=False))) == {"lost_key": "fail"}
-    assert results(facts(key_facts(replace(lost, passkeys=()), connected=False))) == {}
+def step(kind):
+    return Step(id="0" * 10, done=False, done_at=None, kind=kind, text="do it")
+
+
+def test_a_lost_key_is_a_finding_until_all_is_done():
+    lost = key_facts(known("red", state=KeyState.LOST), connected=False)
+    assert results(facts(lost)) == {}
+    assert results(facts(replace(lost, open_steps=(step(StepKind.BUY),)))) == {"lost_key": "warn"}
+    urgent = replace(lost, open_steps=(step(StepKind.REVOKE), step(StepKind.BUY)))
+    assert results(facts(urgent)) == {"lost_key": "fail"}
+    assert "2 steps are left to do: do it" in one(facts(urgent), "lost_key").message
 
 
 def test_a_reset_key_is_one_finding():
