@@ -40,6 +40,8 @@ class Purpose:
     what: Login | sshsig.Message
     #: Of the host that is logged in to, as its client or the request itself names it; None: neither does.
     host_key: bytes | None
+    #: Whether another computer wants it.
+    forwarded: bool
 
 
 class Connection:
@@ -115,7 +117,7 @@ class Connection:
             raise RefusalError("what it said of its SSH session was wrong")
         try:
             if sshsig.is_signed_data(request.data):
-                return Purpose(what=sshsig.read_signed_data(request.data), host_key=None)
+                return self._purpose(sshsig.read_signed_data(request.data), None)
             if kind is not Kind.SSH:
                 raise RefusalError(f"a key for {kind}: signs messages in the format of ssh-keygen -Y only")
             return self._log_in(request)
@@ -128,10 +130,13 @@ class Connection:
             raise RefusalError("what is to be signed is a log-in with another key")
         session = self._sessions[-1] if self._sessions else None
         if session is None:
-            return Purpose(what=login, host_key=login.host_key)
+            return self._purpose(login, login.host_key)
         # The last host of a chain that only forwards is not the one that is logged in to.
         if session.is_forwarding or session.session_id != login.session_id:
             raise RefusalError("what is to be signed is a log-in in another session than the one it said")
         if login.host_key not in {None, session.host_key}:
             raise RefusalError("what is to be signed is a log-in at another host than the one it said")
-        return Purpose(what=login, host_key=session.host_key)
+        return self._purpose(login, session.host_key)
+
+    def _purpose(self, what: Login | sshsig.Message, host_key: bytes | None) -> Purpose:
+        return Purpose(what=what, host_key=host_key, forwarded=self._forwarded)

@@ -229,7 +229,8 @@ def _told(task: _Task) -> str:
         wanted = f"log in as {visible(what.user)} at a host that it does not name"
     else:
         wanted = f"log in as {visible(what.user)} at the host whose key is {ssh_host_keys.told(task.purpose.host_key)}"
-    return f"{task.peer.label} wants to {wanted}, with the key for {task.offer.comment} of {task.offer.shown.pairing}"
+    who = f"{task.peer.label}, for another computer," if task.purpose.forwarded else task.peer.label
+    return f"{who} wants to {wanted}, with the key for {task.offer.comment} of {task.offer.shown.pairing}"
 
 
 @contextlib.contextmanager

@@ -227,8 +227,9 @@ def test_another_computer_gets_neither_keys_nor_signatures_unless_it_may(paired,
             return here.ask(forwarding), here.ask(b"\x0b")[0], here.sign(blob, MESSAGE)[0]
 
     assert agents.run(paired.circumstances(paired.person(0)), client) == (messages.SUCCESS, 5, 5)
-    allowed = agents.run(paired.circumstances(paired.person(1)), client, allow_forwarded=True)
-    assert allowed == (messages.SUCCESS, 12, 14)
+    person = paired.person(1)
+    assert agents.run(paired.circumstances(person), client, allow_forwarded=True) == (messages.SUCCESS, 12, 14)
+    assert any(", for another computer, wants to sign something" in line for line in person.told)
 
 
 def test_a_session_that_no_host_vouches_for_is_an_extension_that_failed(paired, agents):

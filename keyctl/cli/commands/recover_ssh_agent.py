@@ -42,6 +42,13 @@ def _unicode_texts(_context: click.Context, _parameter: click.Parameter, values:
     return values
 
 
+def _minutes(_context: click.Context, _parameter: click.Parameter, value: int | None) -> int | None:
+    """From 1 to :data:`_MAX_MINUTES`; unlike Click's IntRange, the help stays free of interval notation."""
+    if value is not None and not 1 <= value <= _MAX_MINUTES:
+        raise click.BadParameter(f"{value} is not from 1 to {_MAX_MINUTES}.")
+    return value
+
+
 @click.command(
     name="ssh-agent", cls=_WithCommand, short_help="Log in and sign over SSH with the backup key, as an agent."
 )
@@ -76,7 +83,8 @@ def _unicode_texts(_context: click.Context, _parameter: click.Parameter, values:
 @click.option(
     "--keep-pin",
     metavar="MINUTES",
-    type=click.IntRange(1, _MAX_MINUTES),
+    type=int,
+    callback=_minutes,
     help="Keep the PIN in memory for so long, at most 720, instead of asking for it at each signature.",
 )
 @click.option("--allow-forwarded", is_flag=True, help="Let other computers ask, which ssh -A has brought here.")
