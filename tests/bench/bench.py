@@ -64,7 +64,7 @@ def main(arguments: list[str]) -> None:
                 timings += times.measured([times.unit(), *on_cards], rounds)[1:]
             say(f"\nLeast of {rounds} rounds; x: times the first line of each table; CPU: the same of processor time.")
             print_timings(timings)
-            for other in (times.coverage_cases(folder), times.scan_cases(folder)):
+            for other in (times.coverage_cases(folder), times.health_cases(folder), times.scan_cases(folder)):
                 more = times.measured(other, rounds)
                 say("")
                 print_timings(more)

@@ -27,6 +27,9 @@ MAX_ALONE_S = 0.3
 MAX_COVERAGE_RATIO = 4.0
 #: What is noted of keys for that.
 NOTED_KEYS, NOTED_PASSKEYS, NOTED_SERVICES = 20, 1800, 200
+#: Times ``--version``, with so many keys that are not here and so many passkeys, two for an account.
+MAX_HEALTH_RATIO = 3.0
+CHECKED_KEYS, CHECKED_PASSKEYS = 10, 1000
 #: Times the reading of one key.
 MAX_SCAN_RATIO = 1.2
 #: Milliseconds that such a key takes for each command, and what is on it.
@@ -134,6 +137,21 @@ def coverage_cases(folder: Path) -> list[Case]:
         Case(title="--version", program=_at(folder / "home-empty", "--version")),
         Case(title=f"{title}, two for an account", program=noted(2), max_ratio=MAX_COVERAGE_RATIO),
         Case(title=f"{title}, one for an account", program=noted(1)),
+    ]
+
+
+def health_cases(folder: Path) -> list[Case]:
+    """What a check costs while all keys lie in their drawers, in units of a start without an inventory."""
+    home = folder / "home-checked"
+    keys.note(home, keys=CHECKED_KEYS, passkeys=CHECKED_PASSKEYS, services=0, per_account=2)
+    return [
+        Case(title="--version", program=_at(folder / "home-empty", "--version")),
+        Case(
+            title=f"health --json --quiet, {CHECKED_KEYS} keys, {CHECKED_PASSKEYS // 2} accounts",
+            program=_at(home, "health", "--json", "--quiet"),
+            exit_status=10,
+            max_ratio=MAX_HEALTH_RATIO,
+        ),
     ]
 
 
