@@ -100,6 +100,8 @@ class KeyFacts:
     known: KnownKey | None
     #: None: it is not connected, or cannot be reached.
     reading: KeyReading | None
+    #: Why there is no reading, in words that follow the label.
+    absence: str = "is not connected"
     #: When it last proved itself with a touch; None: never since it was added.
     drilled_at: str | None = None
     #: Why the drill of just now failed; None: there was none, or it succeeded.

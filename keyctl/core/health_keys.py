@@ -55,7 +55,7 @@ def recognition(_facts: Facts, key: KeyFacts) -> Finding | None:
     """Whether a connected key answers as the one that it was."""
     reading = key.reading
     if reading is None:
-        return _finding("recognition", SKIP, key, "is not connected")
+        return _finding("recognition", SKIP, key, key.absence)
     match reading.recognition:
         case Recognition.PROVED | Recognition.COUNTER_BACK:
             return _finding("recognition", OK, key, "proved which key it is")
@@ -266,7 +266,7 @@ def lost_key(key: KeyFacts) -> Finding:
 
 def _unseen(check_id: str, key: KeyFacts, what: str = "did not say it") -> Finding:
     """What could not be seen: *what* says so of a key that is there."""
-    return _finding(check_id, SKIP, key, "is not connected" if key.reading is None else what)
+    return _finding(check_id, SKIP, key, key.absence if key.reading is None else what)
 
 
 def _finding(

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from keyctl.core import inventory_digest
 from keyctl.core.health_facts import Export, Facts, KeyFacts, PairingFacts, Unreachable
-from keyctl.core.names import composed
 from keyctl.device.discover import discover
 from keyctl.errors import StoreError
-from keyctl.model import Access, KeyState, Transport
+from keyctl.model import Access, KeyState, Recognition, Transport
 from keyctl.operations import pair_choice
 from keyctl.store import check_results, health_files
 from keyctl.store import inventory as store
@@ -130,6 +129,7 @@ def _keys(
             label=key.name,
             known=key,
             reading=by_id[key.id].reading if key.id in by_id else None,
+            **_absence(key, read),
             drilled_at=health_files.read_drill(circumstances.home, key.id),
             drill_failure=drills.keys.get(key.id),
             open_steps=_open_steps(circumstances, inventory, key),
@@ -138,6 +138,18 @@ def _keys(
     ]
     strangers = [KeyFacts(label=one.label, known=None, reading=one.reading) for one in read if one.key_id is None]
     return (*known, *strangers)
+
+
+def _absence(key: KnownKey, read: Sequence[ReadKey]) -> dict[str, str]:
+    """Why a key was not seen, where it may be one that says without its PIN not which one it is."""
+    locked = [
+        one.label
+        for one in read
+        if one.reading.recognition is Recognition.LOCKED
+        and key.aaguid is not None
+        and one.reading.identity.aaguid == key.aaguid
+    ]
+    return {"absence": f"may be {' or '.join(locked)}, which wants its PIN before it says so"} if locked else {}
 
 
 def _open_steps(circumstances: Circumstances, inventory: Inventory, key: KnownKey) -> tuple[Step, ...]:
@@ -230,9 +242,3 @@ def _noted_at(circumstances: Circumstances, inventory: Inventory) -> str | None:
     moments = [local_state.read_memory(circumstances.state, key.id).last_seen for key in inventory.keys]
     moments.append(check_results.read_last_time(circumstances.state))
     return max((moment for moment in moments if moment is not None), default=None)
-
-
-def key_ids_named(inventory: Inventory, names: Sequence[str]) -> set[str]:
-    """The ids of those of *names* that are names of known keys."""
-    found = (inventory.key_named(composed(name)) for name in names)
-    return {key.id for key in found if key is not None}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from keyctl.core import times
+from keyctl.core.names import composed
 from keyctl.errors import KeyChoiceError, KeyctlError, NotFoundError, PinError, StoreError, TouchError, UsageError
 from keyctl.model import KeyState, Recognition
 from keyctl.operations import check_facts
@@ -43,7 +44,7 @@ def hold(circumstances: Circumstances, names: Sequence[str]) -> Drills:
         names: The keys; none: all that are in use.
 
     Raises:
-        UsageError: Nobody is there to touch them.
+        UsageError: Nobody is there to touch them, or a name is none of a known key.
         DeclinedError: The person wants no more of it.
         StoreError: The inventory is not whole, or a date cannot be noted.
     """
@@ -55,12 +56,8 @@ def hold(circumstances: Circumstances, names: Sequence[str]) -> Drills:
         )
     inventory = store.read(circumstances.home)
     inventory.require_whole()
-    named = check_facts.key_ids_named(inventory, names)
-    keys = [
-        key
-        for key in check_facts.subjects(inventory)
-        if key.state is KeyState.ACTIVE and (not names or key.id in named)
-    ]
+    wanted = [_named(inventory, name) for name in dict.fromkeys(names)] or check_facts.subjects(inventory)
+    keys = [key for key in wanted if key.state is KeyState.ACTIVE]
     alone = replace(circumstances, wanted=None)
     failed_keys: dict[str, str] = {}
     failed_pairings: dict[str, str] = {}
@@ -73,6 +70,17 @@ def hold(circumstances: Circumstances, names: Sequence[str]) -> Drills:
                 if (reason := _pairing_drill(alone, inventory, pairing)) is not None:
                     failed_pairings[pairing.id] = reason
     return Drills(keys=failed_keys, pairings=failed_pairings)
+
+
+def _named(inventory: Inventory, name: str) -> KnownKey:
+    known = inventory.key_named(composed(name))
+    if known is None:
+        raise UsageError(
+            "usage",
+            f"{name} is no name of a known key, and a drill is of keys by their names",
+            f"known are {', '.join(key.name for key in inventory.keys)}" if inventory.keys else "`keyctl add NAME`",
+        )
+    return known
 
 
 def _backed_up_by(inventory: Inventory, key: KnownKey) -> list[Pairing]:

@@ -136,11 +136,22 @@ def test_a_key_that_cannot_be_opened_is_unreachable(two, check):
     assert by_key(health)["recognition", "blue"] == "skip"
 
 
-def test_locked_and_u2f_keys_are_no_finding_by_that(desk, check):
+def test_u2f_keys_are_no_finding_by_that(desk, check):
     desk.know("old", profile="u2f")
+    results = by_key(check())
+    assert (results["recognition", "old"], results["counter", "old"]) == ("skip", "skip")
+    assert ("pin_set", "old") not in results
+    assert ("scan", "old") not in results
+
+
+def test_a_key_that_wants_its_pin_first_may_be_a_known_one(desk, check):
     desk.know("strict", pin=True)
     desk.always_uv("strict")
-    assert not {("recognition", key) for _, key in found(check())} & found(check())
+    health = check()
+    results = by_key(health)
+    assert (results["recognition", "strict"], results["recognition", "virtual:strict"]) == ("skip", "skip")
+    told = {one.message for one in health.checks if one.key == "strict" and one.id == "recognition"}
+    assert told == {"strict may be virtual:strict, which wants its PIN before it says so"}
 
 
 @pytest.mark.usefixtures("two")
@@ -314,6 +325,13 @@ def test_only_named_keys_are_drilled(two, check, person):
     check("red", drill=True, who=person(), touch_s=5.0)
     assert health_files.read_drill(two.home, two.record("blue").id) is None
     assert health_files.read_drill(two.home, two.record("red").id) is not None
+
+
+@pytest.mark.parametrize("name", ["nobody", "virtual:blue"])
+@pytest.mark.usefixtures("two")
+def test_a_drill_is_of_keys_with_names(check, person, name):
+    with pytest.raises(UsageError):
+        check(name, drill=True, who=person(), touch_s=5.0)
 
 
 def test_a_drill_by_hand_counts(pairs, check):

@@ -164,6 +164,8 @@ def _timer(context: click.Context, *, cron: bool, on_plug: bool, write: bool, no
     if cron and (on_plug or write):
         raise click.UsageError("--cron prints a line and nothing else.", context)
     settings = settings_of(context)
+    if settings.key is not None:
+        raise click.UsageError("No key is needed here.", context)
     program, environment = _own_program(), _environment(settings)
     if cron:
         files = timers.cron(program, environment, notify=notify_command)
