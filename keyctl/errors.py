@@ -118,6 +118,8 @@ CODES: Mapping[str, tuple[Exit, str]] = {
     "record_not_found": (Exit.NOT_FOUND, "the key holds no record of a pairing"),
     "finding_not_found": (Exit.NOT_FOUND, "the health check finds nothing like that"),
     "finding_ambiguous": (Exit.NOT_FOUND, "several findings fit"),
+    "step_not_found": (Exit.NOT_FOUND, "there is no such step after the loss of the key"),
+    "step_ambiguous": (Exit.NOT_FOUND, "several steps begin like that"),
     "virtual_not_found": (Exit.NOT_FOUND, "there is no virtual key of this name"),
     "virtual_exists": (Exit.NOT_FOUND, "there is a virtual key of this name already"),
     "declined": (Exit.DECLINED, "you said no, nothing was changed"),

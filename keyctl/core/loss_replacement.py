@@ -32,14 +32,15 @@ def replacement_steps(writer: Writer, inventory: Inventory, lost: KnownKey) -> I
         yield _promote(writer, inventory, lost, pairing)
     elif pairing is None and left and lost.role is Role.PRIMARY:
         yield _new_role(writer, lost, left)
-    yield _pair(writer, inventory, lost, pairing, left)
-    new = _newest(left, lost)
+    pair = _pair(writer, inventory, lost, pairing, left)
+    yield pair
+    new = pair.key or _newest(left, lost)
     yield writer.step(
         StepKind.REGISTER,
         "register",
-        "register the new key at every account, as it opens nothing yet; this lists what is left, with links",
-        key=new.name if new is not None else None,
-        commands=(f"keyctl coverage --missing {quoted(new.name) if new is not None else 'NEW'}",),
+        f"register {new or 'the new key'} at every account that it does not open yet; this lists them, with links",
+        key=new,
+        commands=(f"keyctl coverage --missing {quoted(new) if new is not None else 'NEW'}",),
     )
 
 
@@ -146,7 +147,8 @@ def _pair(
     return writer.step(StepKind.PAIR, "pair", text, settled=following.paired, key=following.key, commands=commands)
 
 
-def _newest(left: Sequence[KnownKey], lost: KnownKey) -> KnownKey | None:
-    """The key that was added after the loss; None: there is none yet."""
+def _newest(left: Sequence[KnownKey], lost: KnownKey) -> str | None:
+    """The name of the key that was added last since the loss; None: none was."""
     since = lost.changed.get("state", "")
-    return max((key for key in left if since and key.added_at >= since), key=lambda key: key.added_at, default=None)
+    new = [key for key in left if since and key.added_at > since]
+    return max(new, key=lambda key: key.added_at).name if new else None

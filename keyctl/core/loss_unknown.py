@@ -141,7 +141,7 @@ def _replacement(writer: Writer, backup: str | None) -> list[Step]:
         writer.step(
             StepKind.REGISTER,
             "register",
-            "register the new key at every account, as it opens nothing yet",
+            "register the new key at every account, as it opens none yet",
             commands=("keyctl coverage --missing NEW",),
         ),
     ]

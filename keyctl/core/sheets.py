@@ -102,7 +102,7 @@ def as_markdown(facts: SheetFacts) -> str:
     for pairing in facts.pairings:
         lines += ["", f"## {markdown.escaped(_pairing_title(pairing))}", ""]
         if pairing.fingerprint is not None:
-            lines += [f"    {'  '.join(fingerprints.groups(pairing.fingerprint))}", ""]
+            lines += [f"    {pairing.fingerprint}", ""]
         lines.append(markdown.escaped(_pairing_words(pairing)))
     lines += ["", "## The PIN is not here", "", _PIN]
     for title, steps in _instructions(facts):

@@ -59,6 +59,11 @@ def read(home: Path, key_id: str) -> LossRecord:
     return record
 
 
+def since(record: LossRecord, moment: str) -> LossRecord:
+    """*record* without what was ticked off before *moment*, when the key was lost: that was about an earlier loss."""
+    return replace(record, done={step: at for step, at in record.done.items() if at >= moment})
+
+
 def changed(
     record: LossRecord, *, done: Collection[str] = (), not_done: Collection[str] = (), with_computer: bool, now: str
 ) -> LossRecord:

@@ -9,10 +9,11 @@ the stage:
     % stdin TEXT                what the next command reads
     % swap KEY KEY              two virtual keys change places, as if each were put where the other was
 
-``{SITE/USER}`` in a command stands for the first 16 digits of that passkey's id. In the output the ids, which are
-random, are shown as ``<SITE/USER>``, the story's folder as ``~``, dates as ``<date>``, the inventory's own numbers as
-``<id>``, and the fingerprints of seeds and derived keys as ``<seed>`` and ``<key>``; a smart card service that does not
-run is not told. Nothing else is replaced. ``pytest --accept`` writes what came out into the file.
+``{SITE/USER}`` in a command stands for the first 16 digits of that passkey's id, ``{step WORDS}`` for the id of the
+first step after a loss, among those that were last told, in which these words are. In the output the ids, which are
+random, are shown as ``<SITE/USER>`` and ``<step>``, the story's folder as ``~``, dates as ``<date>``, the inventory's
+own numbers as ``<id>``, and the fingerprints of seeds and derived keys as ``<seed>`` and ``<key>``; a smart card
+service that does not run is not told. Nothing else is replaced. ``pytest --accept`` writes what came out into the file.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 PIN = "123456"
 ID_DIGITS = 16
+_STEP = re.compile(r"\[[ x]\] [0-9a-f]{10}  ")
+_STEP_NAMED = re.compile(r"\{step ([^}]+)\}")
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -81,6 +84,8 @@ class Stage:
         #: Those of earlier keys for the same account too.
         self._all_ids: list[tuple[str, str]] = []
         self._stdin = ""
+        #: Lines that begin with the box and the id of a step after a loss.
+        self._steps: list[str] = []
 
     def play(self, told: str) -> str:
         """The story with what really happened."""
@@ -130,15 +135,17 @@ class Stage:
     def _run(self, command: str) -> Iterator[str]:
         for name, own_id in self._ids.items():
             command = command.replace(f"{{{name}}}", own_id[:ID_DIGITS])
+        command = _STEP_NAMED.sub(lambda match: next(one[4:14] for one in self._steps if match[1] in one), command)
         program, *arguments = shlex.split(command)
         assert program == "keyctl"
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), _stdin(self._stdin):
             status = main(arguments)
         self._stdin = ""
+        self._steps = [line for line in out.getvalue().splitlines() if _STEP.match(line)] or self._steps
         yield from (f"! {line}" for line in self._stable(err.getvalue()).splitlines())
-        # A line of output that is empty would end the story's block of output.
-        yield from (line or "." for line in self._stable(out.getvalue()).splitlines())
+        # A line of output that is empty would end the story's block of output, and one with a # would be prose.
+        yield from (f".{line}" if line[:1] in {"", "#"} else line for line in self._stable(out.getvalue()).splitlines())
         if status:
             yield f"[exit {status}]"
 
@@ -149,8 +156,12 @@ class Stage:
                 rf"\b{own_id[:8]}[0-9a-f]*", lambda match, name=name, own=own_id: _shown(match, name, own), text
             )
         text = re.sub(r"\b20\d\d-\d\d-\d\d(T[0-9:]{8}Z)?", "<date>", text)
-        text = re.sub(r"\b[0-9a-f]{16}(?=\.json\b)|(?<=its record, |..its seed, )[0-9a-f]{16}", "<id>", text)
+        text = re.sub(
+            r"\b[0-9a-f]{16}(?=\.json\b)|(?<=its record, |..its seed, |pair remove )[0-9a-f]{16}", "<id>", text
+        )
         text = re.sub(r"\b[A-Z2-7]{5}(-[A-Z2-7]{5}){3}\b", "<seed>", text)
+        text = re.sub(r"(?<=^\[[ x]\] )[0-9a-f]{10}(?=  )", "<step>", text, flags=re.MULTILINE)
+        text = re.sub(r"(?<=--done )[0-9a-f]{10}\b|(?<=\(`)[0-9a-f]{10}(?=`\)$)", "<step>", text, flags=re.MULTILINE)
         text = re.sub(r"SHA256:[A-Za-z0-9+/]{43}", "<key>", text)
         text = re.sub(r"\bAAAAE2VjZHNh[A-Za-z0-9+/]+=*", "<public key>", text)
         # Where there are no readers, whether that service runs is the machine's own affair.

@@ -1,0 +1,62 @@
+"""The inventory as it is with what exported files say, before and after these are taken in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from keyctl.core import merging, times
+from keyctl.core.inventory import Inventory
+from keyctl.operations import inventory_files
+from keyctl.store import exchange
+from keyctl.store import inventory as store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from keyctl.core.inventory import KnownKey, Service
+    from keyctl.core.pairings import Pairing
+    from keyctl.operations.asking import Circumstances
+
+_Record = TypeVar("_Record", bound="KnownKey | Service | Pairing")
+
+
+def inventory_with(circumstances: Circumstances, sources: Sequence[tuple[bytes, str]]) -> Inventory:
+    """The inventory as it becomes with the exported files; nothing is written.
+
+    Args:
+        circumstances: Where the inventory is.
+        sources: Contents, each with what messages call it.
+
+    Raises:
+        UsageError: A file cannot be understood (``import_unreadable``).
+        StoreError: The inventory cannot be read, or a newer keyctl wrote a file.
+    """
+    inventory = store.read(circumstances.home)
+    inventory.require_whole()
+    for content, source in sources:
+        # Refuses what cannot be understood, in the words of an import.
+        inventory_files.import_content(circumstances, content, source, dry_run=True)
+        merge = merging.merge(inventory, exchange.offered_from(content, source), now=times.now())
+        inventory = Inventory(
+            keys=with_newer(inventory.keys, merge.keys),
+            services=with_newer(inventory.services, merge.services),
+            pairings=with_newer(inventory.pairings, merge.pairings),
+        )
+    return inventory
+
+
+def take_in(circumstances: Circumstances, sources: Sequence[tuple[bytes, str]]) -> None:
+    """Write what the files say into the inventory, one after the other.
+
+    Raises:
+        UsageError: A file cannot be understood; those before it were taken in.
+        StoreError: The inventory cannot be read or written.
+    """
+    for content, source in sources:
+        inventory_files.import_content(circumstances, content, source, dry_run=False)
+
+
+def with_newer(records: Sequence[_Record], newer: Sequence[_Record]) -> tuple[_Record, ...]:
+    """*records*, with *newer* ones in the places of those of the same id, or behind them."""
+    by_id: dict[str, Any] = {record.id: record for record in (*records, *newer)}
+    return tuple(by_id.values())
