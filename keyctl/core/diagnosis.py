@@ -6,7 +6,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
-from keyctl.core import diagnosis_readers, diagnosis_usb
+from keyctl.core import diagnosis_files, diagnosis_readers, diagnosis_usb
 from keyctl.core.diagnosis_facts import Check, Diagnosis, Facts, ReaderState, Unknown
 from keyctl.core.results import CheckResult
 from keyctl.core.text import visible
@@ -171,6 +171,7 @@ RULES: tuple[Callable[[Facts], Iterator[Check]], ...] = (
     *diagnosis_readers.RULES,
     virtual_keys,
     home,
+    *diagnosis_files.RULES,
     program_name,
 )
 

@@ -241,6 +241,38 @@ class Home:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FileProblem:
+    """A file of the inventory that cannot be used."""
+
+    message: str
+    hint: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keeping:
+    """All about keyctl's own files, and what checks without a person need."""
+
+    #: Files of the inventory that cannot be read or understood, copies that a syncing program made among them.
+    problems: tuple[FileProblem, ...]
+    #: The folder for what concerns this computer only, and what is wrong with it; None: nothing.
+    state: str
+    state_problem: str | None
+    #: Whether others may look into it; False where permissions are not POSIX.
+    state_open_to_others: bool
+    now: str
+    #: The latest time that a file of the inventory tells of; None: none does.
+    newest: str | None
+    #: Names of keys that may be read without their PIN, whose tokens are in the system's keyring.
+    in_keyring: tuple[str, ...]
+    #: Why that keyring cannot be used by a program that asks nobody; None: it can.
+    keyring_problem: str | None
+    #: The units of `keyctl health timer` that are in place.
+    timer: tuple[str, ...]
+    #: Whether the user's units run while nobody is logged in; None: not known.
+    linger: bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class NamedProgram:
     """A program ``keyctl`` of the search path."""
 
@@ -264,3 +296,5 @@ class Facts:
     home: Home | None
     #: In the order of the search path.
     programs: tuple[NamedProgram, ...] | None
+    #: None: not looked at, as with ``--key``.
+    keeping: Keeping | None = None

@@ -116,7 +116,7 @@ def export(facts: Facts) -> Finding:
 def future(facts: Facts) -> Finding:
     """Whether files of the inventory are from the future."""
     latest = (times.parse(facts.now) + CLOCK_TOLERANCE).strftime("%Y-%m-%dT%H:%M:%SZ")
-    ahead = sorted({name for name, moment in _moments(facts.inventory) if moment > latest})
+    ahead = sorted({name for name, moment in moments(facts.inventory) if moment > latest})
     if not ahead:
         return Finding(id="future", result=OK, message="no file of the inventory is from the future")
     message = (
@@ -175,7 +175,7 @@ def _token(words: Sequence[str]) -> str:
     return sha256("\n".join(words).encode()).hexdigest()[:16]
 
 
-def _moments(inventory: Inventory) -> Iterator[tuple[str, str]]:
+def moments(inventory: Inventory) -> Iterator[tuple[str, str]]:
     """All times that say when something was seen or done, each with the name of what it is noted of."""
     for key in inventory.keys:
         moments = [key.added_at, key.recognition.enrolled_at, key.passkeys_read_at or "", *key.changed.values()]

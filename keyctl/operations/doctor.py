@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from keyctl.core import diagnosis
 from keyctl.device import choose, discover, surroundings
 from keyctl.errors import KeyctlError
+from keyctl.operations import keeping_facts
 
 if TYPE_CHECKING:
     from keyctl.core.diagnosis_facts import Diagnosis
@@ -19,7 +21,10 @@ def examine(circumstances: Circumstances) -> Diagnosis:
 
     Never fails: what cannot be found out is a check that was skipped, and says why.
     """
-    return diagnosis.diagnose(surroundings.gather(circumstances.home, _selector(circumstances), os.environ))
+    facts = surroundings.gather(circumstances.home, _selector(circumstances), os.environ)
+    if facts.wanted is None:
+        facts = replace(facts, keeping=keeping_facts.gather(circumstances))
+    return diagnosis.diagnose(facts)
 
 
 def _selector(circumstances: Circumstances) -> str | None:

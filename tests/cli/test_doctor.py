@@ -97,6 +97,24 @@ def test_home_that_others_can_look_into_is_a_warning(run, home):
 
 
 @pytest.mark.usefixtures("calm")
+def test_a_conflict_copy_of_the_inventory_is_a_problem(run, home):
+    (home / "keys").mkdir(parents=True, mode=0o700)
+    home.chmod(0o700)
+    (home / "keys" / "0123456789abcdef.sync-conflict-20260131-080000-ABCDEFG.json").write_text("{}")
+    found = only(run("doctor", "--json").document, "inventory")
+    assert found["result"] == "fail"
+    assert "second version" in found["message"]
+
+
+@pytest.mark.usefixtures("calm")
+def test_a_weekly_check_that_runs_only_while_somebody_is_logged_in(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    assert run("health", "timer", "--write").status == 0
+    checks = {check["id"] for check in run("doctor", "--json").document["data"]["checks"]}
+    assert "timer" in checks
+
+
+@pytest.mark.usefixtures("calm")
 def test_other_program_of_the_name_is_told(run, tmp_path):
     (tmp_path / "keyctl").write_text("\x7fELF")
     (tmp_path / "keyctl").chmod(0o755)

@@ -13,7 +13,9 @@ from keyctl.core.diagnosis_facts import (
     CardReader,
     Check,
     Facts,
+    FileProblem,
     Home,
+    Keeping,
     Library,
     Login,
     NamedProgram,
@@ -51,6 +53,18 @@ USB = UsbFacts(
 READERS = ReaderFacts(
     support=None, service=Service.RUNNING, installed=True, named_socket=None, usb=(), readers=(), suspects=()
 )
+KEEPING = Keeping(
+    problems=(),
+    state="/home/kim/state",
+    state_problem=None,
+    state_open_to_others=False,
+    now="2026-06-01T08:00:00Z",
+    newest="2026-05-31T08:00:00Z",
+    in_keyring=("blue",),
+    keyring_problem=None,
+    timer=(),
+    linger=True,
+)
 WELL = Facts(
     platform="linux",
     wanted=None,
@@ -60,6 +74,7 @@ WELL = Facts(
     virtual=(),
     home=Home(path="/home/kim/keys", exists=True, is_folder=True, writable=True),
     programs=(NamedProgram(path="/usr/local/bin/keyctl", own=True),),
+    keeping=KEEPING,
 )
 NO_RULES = UdevRules(recognise=False, hand_over=False, vendors=frozenset())
 READER = UsbReader(product="ACR122U", in_key=False, driver=None)
@@ -105,7 +120,7 @@ def test_where_all_is_well_nothing_is_found():
 
 def test_every_rule_says_what_it_looked_at():
     for rule in RULES:
-        if rule.__name__ not in {"administrator", "usb_node", "virtual_keys"}:
+        if rule.__name__ not in {"administrator", "usb_node", "virtual_keys", "timer"}:
             assert list(rule(WELL)), rule.__name__
 
 
@@ -482,3 +497,63 @@ def test_hostile_texts_bring_no_lines_into_hints(text, name, opening, state):
     )
     count = [(check.hint or "").count("\n") for check in diagnose(calm).checks]
     assert sorted(count) == sorted((check.hint or "").count("\n") for check in diagnose(hostile).checks)
+
+
+# Keyctl's own files, and checks that nobody watches.
+
+
+def keeping(**facts: object) -> Facts:
+    return replace(WELL, keeping=replace(KEEPING, **facts))
+
+
+@pytest.mark.parametrize(
+    ("facts", "identifier", "word"),
+    [
+        (
+            {"problems": (FileProblem(message="x.json is a second version of y.json", hint="compare"),)},
+            "inventory",
+            "second",
+        ),
+        ({"state_problem": "you may not write to it"}, "state", "may not write"),
+        ({"state_open_to_others": True}, "state", "others can look"),
+        ({"now": "1970-01-01T00:00:00Z", "newest": None}, "clock", "long past"),
+        ({"newest": "2027-01-01T00:00:00Z"}, "clock", "2027"),
+        ({"keyring_problem": "the system's keyring is locked"}, "keyring", "locked"),
+    ],
+)
+def test_what_is_wrong_with_the_files_is_told(facts, identifier, word):
+    found = finding(keeping(**facts))
+    assert found.id == identifier
+    assert word in found.message
+
+
+def test_a_timer_that_ends_with_the_login_is_told():
+    facts = replace(keeping(linger=False, timer=("keyctl-health.timer",)), usb=None)
+    [found] = [check for check in diagnose(facts).checks if check.id == "timer"]
+    assert (found.result, "logged in" in found.message) == (CheckResult.WARN, True)
+
+
+def test_a_timer_has_no_seat():
+    """A key that only who sits there may open is out of its reach."""
+    timer = replace(KEEPING, timer=("keyctl-health.timer",))
+
+    def plugged(group: NodeGroup | None, **login: object) -> Facts:
+        who = {"user": "kim", "at_seat": True, "remote": False, **login}
+        return replace(on_usb(replace(KEY, group=group), login=Login(**who)), keeping=timer)
+
+    seated = plugged(None)
+    assert finding(seated).id == "timer"
+    in_group = NodeGroup(name="plugdev", now=True, listed=True)
+    for well in (
+        plugged(in_group),
+        plugged(None, user="root"),
+        plugged(None, at_seat=False, remote=True),
+        replace(seated, keeping=KEEPING),
+    ):
+        assert findings(well) == []
+
+
+def test_no_timer_and_no_token_are_no_matter():
+    facts = keeping(timer=(), linger=False, in_keyring=(), keyring_problem="there is none")
+    assert findings(facts) == []
+    assert not {"timer", "keyring"} & {check.id for check in diagnose(facts).checks}
