@@ -251,6 +251,17 @@ def test_a_run_without_a_terminal_asks_nothing_and_waits_for_nothing(child, virt
     assert well
 
 
+def test_while_all_keys_lie_in_their_drawers_nothing_slow_is_loaded(write, environment):
+    write(*(key(name, passkey(f"{name}.example")) for name in ("blue", "green")))
+    script = (
+        "import sys; from keyctl.cli.main import main; status = main(['health', '--json', '--quiet']); "
+        "slow = {'fido2', 'cryptography', 'rich', 'keyctl.device.session', 'tomllib', 'importlib.metadata'}; "
+        "print(int(status), sorted(slow & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert done.stderr == "10 []\n"
+
+
 def test_a_drill_at_a_terminal_asks_for_each_key(at_terminal, run, virtual, well):
     virtual.new("green")
     assert run("add", "green", "-k", "virtual:green").status == 0
