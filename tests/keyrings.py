@@ -24,7 +24,9 @@ PATIENCE_S = 20
 BUS = """<busconfig>
 <type>session</type>
 <listen>{address}</listen>
-<policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/></policy>
+<policy context="default">
+<allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/>
+</policy>
 </busconfig>
 """
 
