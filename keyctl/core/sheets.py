@@ -14,7 +14,7 @@ from keyctl.core.names import quoted
 from keyctl.core.text import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,10 +160,12 @@ def _pairing_words(pairing: SheetPairing) -> str:
 
 def _instructions(facts: SheetFacts) -> list[tuple[str, list[_Step]]]:
     """Titles and numbered steps."""
-    primaries = [one.primary or _UNKNOWN for one in facts.pairings if one.backup == facts.name]
-    parts = [(f"When {primary} is lost", _after_loss(facts, primary, paired=True)) for primary in primaries]
-    if not primaries and facts.role != "primary":
-        parts.append(("When another key is lost", _after_loss(facts, None, paired=False)))
+    backing = [one for one in facts.pairings if one.backup == facts.name]
+    parts = []
+    if backing:
+        parts.append((f"When {_either(backing)} is lost", _after_loss(facts, backing)))
+    elif facts.role != "primary":
+        parts.append(("When another key is lost", _after_loss(facts, [])))
     own = [
         _Step("On any computer with keyctl, and best at once:", (f"keyctl lost {quoted(facts.name)}",)),
         _Step("Follow what it prints, from the top; the most urgent comes first."),
@@ -172,22 +174,29 @@ def _instructions(facts: SheetFacts) -> list[tuple[str, list[_Step]]]:
     return parts
 
 
-def _after_loss(facts: SheetFacts, primary: str | None, *, paired: bool) -> list[_Step]:
-    lost = quoted(primary) if primary not in {None, _UNKNOWN} else "NAME"
+def _either(backing: Sequence[SheetPairing]) -> str:
+    return " or ".join(one.primary or _UNKNOWN for one in backing)
+
+
+def _after_loss(facts: SheetFacts, backing: Sequence[SheetPairing]) -> list[_Step]:
+    """What to do when the primary key of one of *backing* is lost; of any other key where there are none."""
+    names = [quoted(one.primary) if one.primary is not None else "NAME" for one in backing] or ["NAME"]
     name = quoted(facts.name)
     steps = [
         _Step("Take this key to a computer with keyctl and plug it in (to install it: pip install fido-keyctl)."),
         _Step(
             "Have the steps listed, the most urgent first. On a computer that does not know your keys, add the "
             "inventory that you exported.",
-            (f"keyctl lost {lost}", f"keyctl lost {lost} --from FILE"),
+            (*(f"keyctl lost {lost}" for lost in names), f"keyctl lost {names[0]} --from FILE"),
         ),
         _Step(
-            f"Sign in to each account with this key, and remove {primary or 'the lost key'} there: e-mail first, then "
-            "what resets other accounts."
+            "Sign in to each account with this key, and remove the lost key there: e-mail first, then what resets "
+            "other accounts."
         ),
     ]
-    if paired:
+    if backing:
+        # Of several pairings with this backup key the name of the other one tells which is meant.
+        labels = [quoted(f"{one.primary or '?'}/{facts.name}") for one in backing] if len(backing) > 1 else [name]
         steps += [
             _Step(
                 "If the computer does not know the pairing, read it from this key, and compare the fingerprint above.",
@@ -195,7 +204,7 @@ def _after_loss(facts: SheetFacts, primary: str | None, *, paired: bool) -> list
             ),
             _Step(
                 "Put this key in the place of the lost one, and see what is left to do.",
-                (f"keyctl recover promote {name}",),
+                tuple(f"keyctl recover promote {label}" for label in labels),
             ),
         ]
     model = f" than {facts.model}" if facts.model else ""

@@ -120,6 +120,10 @@ def test_a_key_that_is_nobodys_backup_key_has_other_steps():
     primary = sheets.as_markdown(replace(FACTS, name="blue", role="primary"))
     assert "When green is lost" not in primary
     assert "When this key itself is lost" in primary
+    both = sheets.as_markdown(replace(FACTS, pairings=(PAIRED, replace(PAIRED, primary="amber"))))
+    assert "When blue or amber is lost" in both
+    assert "`keyctl recover promote 'blue/green'`" in both
+    assert "`keyctl recover promote 'amber/green'`" in both
     unknown = sheets.as_markdown(replace(FACTS, pairings=(replace(PAIRED, primary=None),)))
     assert "`keyctl lost NAME`" in unknown
 
