@@ -14,7 +14,7 @@ from enum import Enum, StrEnum
 from typing import Any
 
 from keyctl import model
-from keyctl.cli.commands.demo import Step
+from keyctl.cli.commands.demo import DemoStep
 from keyctl.core import account_rows, advisories, holdings, inventory, merged_records, merging, pairings, sites
 from keyctl.core.coverage import Coverage
 from keyctl.core.diagnosis_facts import Diagnosis
@@ -111,7 +111,7 @@ class Imitations:
 class Demonstration:
     """The data of ``demo``."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[DemoStep, ...]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ _PIN = "demo-4711"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class DemoStep:
     """One command line, really run, and what it printed; or what a site and a browser said to each other."""
 
     about: str
@@ -45,7 +45,7 @@ def COMMAND() -> Outcome:  # noqa: N802  # as in the catalogue
     return Outcome(data={"steps": steps}, text=lambda: "\n".join(_text(step) for step in steps))
 
 
-def _play(folder: Path) -> Iterator[Step]:
+def _play(folder: Path) -> Iterator[DemoStep]:
     player = _Player(folder)
     yield from _play_accounts(player)
     yield from _play_draft(player)
@@ -66,7 +66,7 @@ class _Player:
             file.touch(mode=0o600)
             file.write_text(f"{content}\n")
 
-    def run(self, about: str, command: str, expected: int = 0) -> Step:
+    def run(self, about: str, command: str, expected: int = 0) -> DemoStep:
         """One command line, which has to end with *expected*."""
         done = _run(about, command, self._folder, self.home)
         if done.exit_status == Exit.INTERRUPTED:
@@ -78,16 +78,16 @@ class _Player:
             raise RuntimeError(f"`{command}` ended with {done.exit_status}: {done.output}")
         return done
 
-    def told(self, about: str, scene: Callable[[], list[str]]) -> Step:
+    def told(self, about: str, scene: Callable[[], list[str]]) -> DemoStep:
         """What is said where keyctl has no part in it."""
         try:
             lines = scene()
         except StoreError as error:
             raise _no_room() from error
-        return Step(about=about, command=None, exit_status=Exit.DONE, output="\n".join(lines))
+        return DemoStep(about=about, command=None, exit_status=Exit.DONE, output="\n".join(lines))
 
 
-def _play_accounts(player: _Player) -> Iterator[Step]:
+def _play_accounts(player: _Player) -> Iterator[DemoStep]:
     """Two keys, what they open, and what only one of them opens."""
     from keyctl.operations import demonstration
 
@@ -135,7 +135,7 @@ def _play_accounts(player: _Player) -> Iterator[Step]:
     yield player.run("", "keyctl coverage --check", expected=Exit.FOUND)
 
 
-def _play_draft(player: _Player) -> Iterator[Step]:
+def _play_draft(player: _Player) -> Iterator[DemoStep]:
     """The five steps of the WebAuthn draft: pair, store, lose, recover, promote."""
     from keyctl.operations.demo_recovery import Story
 
@@ -175,7 +175,7 @@ def _no_room() -> StoreError:
     )
 
 
-def _run(about: str, command: str, folder: Path, home: Path) -> Step:
+def _run(about: str, command: str, folder: Path, home: Path) -> DemoStep:
     """Run one command line in this process, as if typed in *folder*."""
     import contextlib
     import io
@@ -194,10 +194,10 @@ def _run(about: str, command: str, folder: Path, home: Path) -> Step:
     output = io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         status = main([*words, "--home", str(home)])
-    return Step(about=about, command=command, exit_status=status, output=output.getvalue().rstrip("\n"))
+    return DemoStep(about=about, command=command, exit_status=status, output=output.getvalue().rstrip("\n"))
 
 
-def _text(step: Step) -> str:
+def _text(step: DemoStep) -> str:
     from keyctl.core.text import visible
 
     heading = f"\n# {step.about}\n" if step.about else ""
