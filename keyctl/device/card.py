@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 from typing import TYPE_CHECKING
 
 from fido2.ctap import STATUS, CtapError
@@ -36,6 +37,9 @@ _WARM_UP = {_W_UNRESPONSIVE_CARD, _W_UNPOWERED_CARD, _W_RESET_CARD}
 #: More than any CTAP answer: a card may announce "more data" for ever.
 _MAX_ANSWER_BYTES = 65536
 _MAX_EXCHANGES = 100_000
+#: The readers whose card this program has open.
+_in_use: set[str] = set()
+_in_use_lock = threading.Lock()
 #: Some cards send the CTAP status in the second byte of status word 64xx.
 _SW1_CTAP_STATUS = 0x64
 _SUCCESS = b"\0"
@@ -46,15 +50,16 @@ class CardDevice(CtapPcscDevice):
 
     The constructor asks for getInfo, to find out whether the card knows CTAP2; the first getInfo afterwards is answered
     from that. The connection is shared with other programs, and lasts until :meth:`close`: ending it takes the card's
-    power, and with it touch and tokens.
+    power, and with it touch and tokens. So this program has one connection to a card at a time: looking for another key
+    must not end the work with this one.
 
     Args:
         reader: The reader's name.
         label: The word people know the key by.
 
     Raises:
-        UnreachableError: There is no security key on the reader (``no_card``), it was taken away, or another program
-            holds the reader (``reader_busy``).
+        UnreachableError: There is no security key on the reader (``no_card``), it was taken away, or another program,
+            or this one, holds the reader (``reader_busy``).
     """
 
     def __init__(self, reader: str, label: str) -> None:
@@ -66,11 +71,14 @@ class CardDevice(CtapPcscDevice):
         self._received = 0
         self._probing = True
         self._first_info: bytes | None = None
+        self._taken: str | None = None
         # pyscard's connection leaves an exception behind on standard error when the service is not there.
         check_service()
+        self._take(reader)
         try:
             connection = PCSCReader(reader).createConnection()
         except (SmartcardException, BaseSCardException) as error:
+            self._give_back()
             raise stopped().about(label) from error
         try:
             super().__init__(connection, reader)
@@ -159,6 +167,26 @@ class CardDevice(CtapPcscDevice):
         except (SmartcardException, BaseSCardException):
             # The card or the service is gone: there is nothing left to end.
             return
+        finally:
+            self._give_back()
+
+    def _take(self, reader: str) -> None:
+        with _in_use_lock:
+            if reader in _in_use:
+                raise UnreachableError(
+                    "reader_busy",
+                    f"{self.label} holds a key that keyctl is working with",
+                    "put the other key on another reader, or wait until keyctl is done with this one",
+                    key=self.label,
+                )
+            _in_use.add(reader)
+        self._taken = reader
+
+    def _give_back(self) -> None:
+        if self._taken is not None:
+            with _in_use_lock:
+                _in_use.discard(self._taken)
+            self._taken = None
 
     def _power_up_and_select(self) -> None:
         self._conn.connect()

@@ -161,6 +161,19 @@ def test_a_reader_held_by_another_program_is_told_with_the_usual_suspect(attache
         assert opened.info.versions
 
 
+def test_a_card_in_use_here_is_not_opened_once_more(attached, home):
+    """The end of the second connection would take the card's power, and with it what the first one works with."""
+    key = attached("blue")
+    with open_key(home, key.reader) as opened:
+        opened.set_pin(PIN)
+        opened.use_pin(PIN)
+        error = failing(open_key, home, key.reader)
+        assert (error.code, error.key) == ("reader_busy", key.selector)
+        opened.verify_pin()
+    with open_key(home, key.reader) as opened:
+        assert opened.info.pin_set
+
+
 def test_a_virtual_key_in_a_reader_is_chosen_only_without_physical_keys(attached, home):
     found = found_in(home, attached("blue").reader)
     assert choose.choose(Discovery(found=(found,), problems=()), None) is found
