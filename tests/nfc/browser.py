@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from .conftest import InReader
 
 
+#: Less than any key's maxMsgSize.
+_BLOB_PART_BYTES = 900
+
+
 class _Window(UserInteraction):
     def __init__(self, pin: str) -> None:
         self._pin = pin
@@ -68,3 +72,30 @@ def tries_left(card: InReader) -> int:
     """How many wrong PINs the card still takes."""
     with card.open() as device:
         return ClientPin(Ctap2(device)).get_pin_retries()[0]
+
+
+def put_blobs(card: InReader, pin: str, array: bytes) -> None:
+    """Have sites keep *array* on the card, as it is; it fits one message."""
+    with card.open() as device:
+        ctap = Ctap2(device)
+        pins = ClientPin(ctap)
+        token = pins.get_pin_token(pin, ClientPin.PERMISSION.LARGE_BLOB_WRITE)
+        # What is signed: CTAP 2.2, section 6.10.2.
+        message = b"\xff" * 32 + b"\x0c\x00" + bytes(4) + sha256(array).digest()
+        ctap.large_blobs(
+            0,
+            set=array,
+            length=len(array),
+            pin_uv_param=pins.protocol.authenticate(token, message),
+            pin_uv_protocol=pins.protocol.VERSION,
+        )
+
+
+def blobs(card: InReader) -> bytes:
+    """The array of large blobs, as it is."""
+    with card.open() as device:
+        ctap = Ctap2(device)
+        found = b""
+        while len(part := ctap.large_blobs(len(found), get=_BLOB_PART_BYTES)[1]) == _BLOB_PART_BYTES:
+            found += part
+        return found + part

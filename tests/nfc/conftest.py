@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,7 @@ from keyctl.virtual.device import VirtualDevice
 from keyctl.virtual.vpcd import serve
 
 from . import daemon
+from .desk import Desk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -87,17 +89,44 @@ class InReader:
         """Change what a person sets on the key, like ``touch=never``."""
         keys.configure(self._folder, self._name, settings)
 
+    def faults(self) -> list[int]:
+        """In how many commands each fault is due that is set."""
+        return [int(fault.partition(":")[0]) for fault in keys.get(self._folder, self._name).faults]
+
+    def await_asked(self) -> None:
+        """Wait until some program has asked the key something."""
+        self.set("fault=none", "fault=1000:busy")
+        deadline = time.monotonic() + daemon.PATIENCE_S
+        while self.faults() == [1000]:
+            assert time.monotonic() < deadline, f"nobody asks {self._name}"
+            time.sleep(0.02)
+        self.set("fault=none")
+
     def pull(self) -> None:
         """Unplug the key, and wait until the reader has noticed."""
         keys.unplug(self._folder, self._name)
         self._slot.wait(card=False)
+
+    def lay_again(self, number: int) -> None:
+        """Lay the card on a reader, wherever it is, also when it was pulled."""
+        self.detach()
+        if not keys.get(self._folder, self._name).plugged:
+            # Where a command found out that the card is gone, the service has not looked itself yet; another card that
+            # came before would never be noticed.
+            time.sleep(daemon.LOOKS_EVERY_S)
+            keys.plug(self._folder, self._name)
+        self.lay(number)
+
+    def leave(self) -> None:
+        """Begin to take the card off the reader."""
+        self._stop.set()
 
     def detach(self) -> None:
         """Take the card off the reader, if it lies on one, and wait until it has noticed."""
         if not self._lies:
             return
         self._lies = False
-        self._stop.set()
+        self.leave()
         self._thread.join(daemon.PATIENCE_S)
         assert not self._thread.is_alive()
         self._slot.wait(card=False)
@@ -117,15 +146,30 @@ def slots() -> Iterator[tuple[daemon.Slot, ...]]:
 @pytest.fixture
 def attached(slots: tuple[daemon.Slot, ...], tmp_path: Path) -> Iterator[Callable[..., InReader]]:
     """A function that makes a virtual key and puts it into reader 0 or 1."""
-    with contextlib.ExitStack() as stack:
+    cards: list[InReader] = []
 
-        def attach(name: str, slot: int = 0, *, profile: str = "full", folder: Path = tmp_path / "virtual") -> InReader:
-            keys.new(folder, name, profile)
-            card = InReader(folder, name, slots, slot)
-            stack.callback(card.detach)
-            return card
+    def attach(name: str, slot: int = 0, *, profile: str = "full", folder: Path = tmp_path / "virtual") -> InReader:
+        keys.new(folder, name, profile)
+        cards.append(InReader(folder, name, slots, slot))
+        return cards[-1]
 
+    try:
         yield attach
+    finally:
+        take_off(cards)
+
+
+def take_off(cards: Sequence[InReader]) -> None:
+    """Take all off the readers, which is faster than one after the other."""
+    for card in cards:
+        card.leave()
+    for card in cards:
+        card.detach()
+
+
+@pytest.fixture
+def desk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Desk:
+    return Desk(tmp_path, capsys)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -27,6 +27,8 @@ DRIVERS = ("/usr/lib/pcsc/drivers/serial/libifdvpcd.so", "/usr/local/lib/pcsc/dr
 SLOTS = 2
 #: For what takes at most a second or two; reached only when something is broken.
 PATIENCE_S = 15.0
+#: The service looks at its readers at least as often as this.
+LOOKS_EVERY_S = 0.5
 
 # The client library reads this at its first use in a process and never again, so it has to be there before any test
 # runs. The folder is made with the service.

@@ -5,7 +5,6 @@ Passkeys are made by python-fido2's own WebAuthn client; everything else is whol
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -13,71 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from keyctl.cli.main import main
 from keyctl.core.inventory import KnownKey, RecognitionCredential
 from keyctl.store import inventory as store
 
 from .browser import set_pin, sign_up, tries_left
+from .desk import PINS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from .conftest import InReader
+    from .desk import Desk
 
-PINS = {"blue": "123456", "green": "correct horse"}
-#: Tells the PIN of the key that it is asked about, and notes which that was.
-PASSWORD_MANAGER = """
-echo "$KEYCTL_KEY" >>"{log}"
-case "$KEYCTL_KEY" in {cases} *) exit 1;; esac
-"""
 KIM_AT_GITHUB, KIM_AT_THE_BANK, LEE_AT_MAIL = (
     ("github.com", "kim"),
     ("bank.example", "kim"),
     ("mail.example", "lee"),
 )
-
-
-class Desk:
-    """A user with a password manager; *folder* is for the latter."""
-
-    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-        self._log = folder / "asked"
-        self._manager = folder / "manager"
-        cases = " ".join(f'{name}) echo "{pin}";;' for name, pin in PINS.items())
-        self._manager.write_text(PASSWORD_MANAGER.format(log=self._log, cases=cases))
-        #: What people were told by the last command.
-        self.said = ""
-
-    def keyctl(self, *words: str, expected: int = 0) -> Any:
-        """What a command printed as data; where it printed none, the codes of its errors."""
-        self._capsys.readouterr()
-        status = main([*words, "--json", "--pin-command", f"sh {self._manager}"])
-        output, self.said = self._capsys.readouterr()
-        document = json.loads(output)
-        assert status == document["exit_status"] == expected, document["errors"]
-        return document["data"] or [error["code"] for error in document["errors"]]
-
-    def asked_for(self) -> list[str]:
-        """The keys whose PIN was wanted since the last time."""
-        names = self._log.read_text().splitlines() if self._log.exists() else []
-        self._log.unlink(missing_ok=True)
-        return names
-
-    def rows(self, *options: str) -> dict[tuple[str, str], Any]:
-        """What ``coverage`` tells, by site and account."""
-        data = self.keyctl("coverage", *options)
-        return {(row["rp_id"], row["account"]): row for row in data["services"]}
-
-    def listed(self) -> dict[str, Any]:
-        """What ``list`` tells, by name, or selector where there is no name."""
-        return {key["name"] or key["selector"]: key for key in self.keyctl("list")["keys"]}
-
-
-@pytest.fixture
-def desk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Desk:
-    return Desk(tmp_path, capsys)
 
 
 @pytest.fixture
