@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _PIN = "demo-4711"
+_NOTES = "notes.txt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,7 @@ def COMMAND() -> Outcome:  # noqa: N802  # as in the catalogue
 def _play(folder: Path) -> Iterator[DemoStep]:
     player = _Player(folder)
     yield from _play_accounts(player)
+    yield from _play_loss(_Player(folder, "second home"))
     yield from _play_draft(player)
 
 
@@ -56,12 +58,13 @@ class _Player:
 
     Args:
         folder: Where the files that they name are.
+        home: The folder in it for keyctl's own.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, home: str = "home") -> None:
         self._folder = folder
-        self.home = folder / "home"
-        for name, content in (("pin", _PIN), ("wrong-pin", "not the PIN")):
+        self.home = folder / home
+        for name, content in (("pin", _PIN), ("wrong-pin", "not the PIN"), (_NOTES, "what kim wants to sign")):
             file = folder / name
             file.touch(mode=0o600)
             file.write_text(f"{content}\n")
@@ -135,6 +138,41 @@ def _play_accounts(player: _Player) -> Iterator[DemoStep]:
     yield player.run("", "keyctl coverage --check", expected=Exit.FOUND)
 
 
+def _play_loss(player: _Player) -> Iterator[DemoStep]:
+    """A backup key that can take over, and the day when it has to."""
+    from keyctl.operations import demonstration
+
+    yield player.run(
+        "somebody else has copper for the key ring, and steel, which makes seeds, for the safe",
+        "keyctl virtual new copper",
+    )
+    yield player.run("", "keyctl virtual new steel --profile arkg")
+    for name in ("copper", "steel"):
+        yield player.run("", f"keyctl pin set --key virtual:{name} --pin-file pin")
+    yield player.run("", "keyctl add copper --role primary --key virtual:copper")
+    yield player.run("", "keyctl add steel --role backup --location 'the safe' --key virtual:steel")
+    demonstration.sign_up(player.home, "copper", _PIN, demonstration.PRIMARY_SITES)
+    demonstration.sign_up(player.home, "steel", _PIN, demonstration.BACKUP_SITES)
+    yield player.run("(a browser has signed up with both)", "keyctl scan --pin-command 'cat pin'")
+    yield player.run(
+        "pair them: steel makes a seed and proves that it holds it, copper keeps the public half",
+        "keyctl pair create copper steel --pin-command 'cat pin'",
+    )
+    yield player.run("steel goes into the safe", "keyctl virtual unplug steel")
+    yield player.run(
+        "and still there is a new key for a server, for which only steel can sign",
+        "keyctl pair derive --for ssh:server.example.com",
+    )
+    yield player.run("it is installed there", "keyctl pair derive --handed-over ssh:server.example.com")
+    yield player.run("what is not well?", "keyctl health", expected=Exit.FOUND)
+    yield player.run("copper is lost; what now?", "keyctl virtual unplug copper")
+    yield player.run("", "keyctl lost copper")
+    yield player.run("steel is fetched, and signs as the server knows it", "keyctl virtual plug steel")
+    yield player.run("", f"keyctl recover sign --for ssh:server.example.com --sshsig file {_NOTES} --pin-file pin")
+    yield player.run("it takes copper's place", "keyctl recover promote --confirm copper")
+    yield player.run("the one next thing to do", "keyctl")
+
+
 def _play_draft(player: _Player) -> Iterator[DemoStep]:
     """The five steps of the WebAuthn draft: pair, store, lose, recover, promote."""
     from keyctl.operations.demo_recovery import Story
@@ -191,6 +229,7 @@ def _run(about: str, command: str, folder: Path, home: Path) -> DemoStep:
         at = words.index("--pin-command") + 1
         program, file = words[at].split()
         words[at] = shlex.join([program, str(folder / file)])
+    words = [str(folder / word) if word == _NOTES else word for word in words]
     output = io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         status = main([*words, "--home", str(home)])
