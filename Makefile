@@ -4,9 +4,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Card readers, the guest with a kernel that has USB, what the tests compare with there, and encrypted disks.
+# Card readers, the guest with a kernel that has USB, what the tests compare with there, encrypted disks, log-ins over
+# SSH, a keyring, and what reads the units of a timer.
 PACKAGES := pcscd vsmartcard-vpcd libpcsclite-dev swig gcc pkg-config python3-dev groff-base \
-  qemu-system-x86 fido2-tools openssh-client pamu2fcfg cryptsetup-bin
+  qemu-system-x86 fido2-tools openssh-client openssh-server git pamu2fcfg cryptsetup-bin \
+  gnome-keyring dbus-daemon systemd
 
 GUEST_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/keyctl-guest
 

@@ -23,10 +23,12 @@ from keyctl.cli.commands.completion import script
 from keyctl.cli.frame import SHARED_TITLE
 from keyctl.cli.main import program
 from keyctl.cli.options import SHARED_OPTIONS
+from keyctl.core.health_limits import LIMIT_FIELDS, Limits
+from keyctl.core.health_table import RULES
 from keyctl.errors import CODES, EXIT_MEANINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 ROOT = Path(__file__).parent.parent
 PROSE: dict[str, Any] = tomllib.loads((Path(__file__).parent / "prose.toml").read_text("utf-8"))
@@ -165,6 +167,7 @@ def command_page(name: str) -> str:
         *_parameters(context),
         ".PP",
         roff.inline(f"The options of every command, `--key` and `--json` among them, are in `{NAME}`(1)."),
+        *_MORE.get(name, list)(),
         ".SH EXIT STATUS",
         roff.inline(f"0 when all went well; the others are in `{NAME}`(1), and the errors in `{NAME}-json`(5)."),
         ".SH EXAMPLES",
@@ -175,9 +178,30 @@ def command_page(name: str) -> str:
     return roff.page(f"{NAME}-{name}", 1, summary[:1].lower() + summary[1:].rstrip("."), body)
 
 
+def _health_tables() -> list[str]:
+    """What `health` looks at, and the limits that can be set, from where the program has them."""
+    lines = [".SH CHECKS"]
+    for subject in dict.fromkeys(rule.subject for rule in RULES):
+        lines.append(f'.SS "{roff.plain(f"about the {subject}" if subject == "inventory" else f"for each {subject}")}"')
+        for rule in RULES:
+            if rule.subject is subject:
+                fixed = "" if rule.acceptable else "; it cannot be accepted"
+                text = f"({rule.level}{fixed}) {rule.meaning}. What to do: {rule.action}."
+                lines += roff.term(roff.bold(rule.id), text)
+    lines += [".SH LIMITS", roff.inline("`health.toml` in keyctl's folder may set these, each as `name = number`:")]
+    for name, limit in LIMIT_FIELDS.items():
+        default = getattr(Limits(), name)
+        lines += roff.term(roff.bold(name), f"{limit.meaning}; {default}, from {limit.lowest} to {limit.highest}")
+    return lines
+
+
+#: Command -> what its page has beside what Click knows.
+_MORE: dict[str, Callable[[], list[str]]] = {"health": _health_tables}
+
+
 def json_page() -> str:
     """The page of the JSON documents."""
-    runnable = {" ".join(path) for path in paths_under(()) if not _is_group(path)}
+    runnable = {" ".join(path) for path in paths_under(()) if path and not _is_group(path)}
     if runnable != {command for command in shapes.DATA if not command.startswith("--")}:
         raise LookupError(f"DATA and the commands differ: {sorted(runnable ^ shapes.DATA.keys())}")
     inner = shapes.shapes_within([shapes.Document, *shapes.DATA.values()])
@@ -200,7 +224,9 @@ def json_page() -> str:
 
 
 def _is_group(path: CommandPath) -> bool:
-    return isinstance(context_of(path).command, click.Group)
+    """Whether it does nothing by itself."""
+    command = context_of(path).command
+    return isinstance(command, click.Group) and not command.invoke_without_command
 
 
 def _prose(table: str, names: Collection[str]) -> dict[str, Any]:

@@ -15,12 +15,38 @@ from typing import Any
 
 from keyctl import model
 from keyctl.cli.commands.demo import DemoStep
-from keyctl.core import account_rows, advisories, holdings, inventory, merged_records, merging, pairings, sites
-from keyctl.core.coverage import Coverage
+from keyctl.core import (
+    account_rows,
+    advisories,
+    health,
+    holdings,
+    inventory,
+    loss_steps,
+    merged_records,
+    merging,
+    pairings,
+    promotions,
+    results,
+    sites,
+    timer_units,
+)
+from keyctl.core.coverage import Coverage, Summary
 from keyctl.core.diagnosis_facts import Diagnosis
 from keyctl.errors import Details
 from keyctl.model import Key
-from keyctl.operations import deriving, pair_views, service_import, services
+from keyctl.operations import (
+    accepting,
+    agent_keys,
+    deriving,
+    losing,
+    overview,
+    pair_views,
+    promoting,
+    service_import,
+    services,
+    unattended_setup,
+)
+from keyctl.operations.forgetting import Forgotten
 from keyctl.operations.information import Information, PinState
 from keyctl.operations.inventory_files import InventoryExport, InventoryImport, Places
 from keyctl.operations.keeping_in_step import MissingAccount
@@ -34,8 +60,13 @@ from keyctl.operations.pair_verifying import Drill
 from keyctl.operations.passkeys import Deletion, OnePasskey, PasskeyList, Renaming
 from keyctl.operations.pins import KeyChange
 from keyctl.operations.readings import Entry
+from keyctl.operations.recovering import RecoverySignature
 from keyctl.operations.scanning import LocalEntry, Scan
+from keyctl.operations.sheets import Sheet
+from keyctl.operations.ssh_agent import Listening
+from keyctl.operations.timers import TimerFiles
 from keyctl.operations.virtual_keys import VirtualChange
+from keyctl.store import check_results, unattended_tokens
 from keyctl.virtual.keys import VirtualKey
 
 
@@ -132,6 +163,7 @@ class Version:
 DATA: dict[str, type] = {
     "--version": Version,
     "--help": Content,
+    "status": overview.Overview,
     "list": Keys,
     "info": Information,
     "pin set": KeyChange,
@@ -143,8 +175,11 @@ DATA: dict[str, type] = {
     "passkeys rename": Renaming,
     "add": Addition,
     "edit": KeyChange,
-    "forget": KeyChange,
+    "forget": Forgotten,
     "scan": Scan,
+    "unattended on": unattended_setup.Unattended,
+    "unattended off": unattended_setup.Unattended,
+    "unattended list": unattended_setup.KeptTokens,
     "service add": services.ServiceChange,
     "service edit": services.ServiceChange,
     "service remove": services.ServiceChange,
@@ -160,6 +195,15 @@ DATA: dict[str, type] = {
     "pair derive": deriving.Derivation,
     "pair export": SeedExport,
     "pair import": SeedImport,
+    "recover sign": RecoverySignature,
+    "recover ssh-agent": Listening,
+    "recover promote": promoting.Promotion,
+    "health": health.Health,
+    "health accept": accepting.AcceptedFindings,
+    "health timer": TimerFiles,
+    "lost": losing.Loss,
+    "found": losing.Found,
+    "sheet": Sheet,
     "inventory export": InventoryExport,
     "inventory import": InventoryImport,
     "inventory path": Places,
@@ -188,12 +232,26 @@ _NAMES: dict[str, Any] = {
     **vars(merged_records),
     **vars(merging),
     **vars(pairings),
+    **vars(accepting),
+    **vars(agent_keys),
+    **vars(check_results),
+    **vars(health),
+    **vars(loss_steps),
+    **vars(losing),
+    **vars(overview),
+    **vars(promoting),
+    **vars(promotions),
+    **vars(results),
+    **vars(timer_units),
+    **vars(unattended_setup),
+    **vars(unattended_tokens),
     **vars(pair_views),
     **vars(deriving),
     "MissingAccount": MissingAccount,
     **vars(services),
     **vars(sites),
     "AccountRow": account_rows.AccountRow,
+    "Summary": Summary,
     "Entry": Entry,
     "LocalEntry": LocalEntry,
     "ScannedKey": ScannedKey,

@@ -13,6 +13,7 @@ class Entry(NamedTuple):
 
 
 CATALOGUE: dict[str, Entry] = {
+    "status": Entry("status", "Show keys, pairings, accounts and what to do next."),
     "list": Entry("list", "Show every security key that is connected or known."),
     "info": Entry("info", "Show what a key is and can do, its PIN state and advisories."),
     "pin": Entry("pin", "Set, change or try the PIN of a key."),
