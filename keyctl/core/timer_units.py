@@ -28,7 +28,7 @@ _NOTIFY = (
 _WHEN_FOUND = '[ "$EXIT_CODE" != exited ] || [ "$EXIT_STATUS" = 0 ] || exec /bin/sh -c "$1"'
 
 
-class Place(StrEnum):
+class UnitPlace(StrEnum):
     """Where a file belongs."""
 
     #: The user's own units of systemd.
@@ -42,7 +42,7 @@ class UnitFile:
     """One file."""
 
     name: str
-    place: Place
+    place: UnitPlace
     content: str
 
 
@@ -65,16 +65,18 @@ def units(
     found = [
         UnitFile(
             name=SERVICE,
-            place=Place.USER_UNITS,
+            place=UnitPlace.USER_UNITS,
             content=_service("Check of the security keys", program, environment, notify),
         ),
-        UnitFile(name=TIMER, place=Place.USER_UNITS, content=_timer()),
+        UnitFile(name=TIMER, place=UnitPlace.USER_UNITS, content=_timer()),
     ]
     if on_plug:
         title = "Check of the security keys after one was plugged in"
         found += [
-            UnitFile(name=PLUG_SERVICE, place=Place.USER_UNITS, content=_service(title, program, environment, notify)),
-            UnitFile(name=RULES, place=Place.UDEV_RULES, content=_rule()),
+            UnitFile(
+                name=PLUG_SERVICE, place=UnitPlace.USER_UNITS, content=_service(title, program, environment, notify)
+            ),
+            UnitFile(name=RULES, place=UnitPlace.UDEV_RULES, content=_rule()),
         ]
     return tuple(found)
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from keyctl.core.text import visible
-from keyctl.operations import naming, recognising, stranding
+from keyctl.operations import naming, recognising, stranding, unattended
 from keyctl.operations.pins import KeyChange
 from keyctl.store import inventory as store
+from keyctl.store import loss_records
 from keyctl.store import state as local_state
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ def _remove(circumstances: Circumstances, known: KnownKey) -> None:
             local_state.forget_seed(circumstances.state, pairing.id)
             for key_id in (pairing.primary_id, pairing.backup_id):
                 blob_keys.forget(circumstances.state, pairing.id, key_id)
+    loss_records.forget(circumstances.home, known.id)
+    unattended.forgotten(circumstances, known.id)
     local_state.forget(circumstances.state, known.id)
     if had_name_first:
         local_state.forget_name(circumstances.state, known.name)

@@ -58,7 +58,7 @@ def _is_open_to_others(state: Path) -> bool:
 
 def _in_keyring(circumstances: Circumstances, inventory: Inventory) -> tuple[str, ...]:
     notes = ((key.name, unattended_tokens.read_note(circumstances.state, key.id)) for key in inventory.keys)
-    return tuple(name for name, note in notes if note is not None and note.kept is unattended_tokens.Place.KEYRING)
+    return tuple(name for name, note in notes if note is not None and note.kept is unattended_tokens.TokenPlace.KEYRING)
 
 
 def _keyring_problem() -> str | None:

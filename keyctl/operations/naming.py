@@ -10,7 +10,7 @@ from keyctl.core.inventory import KnownKey, RecognitionCredential
 from keyctl.core.text import visible
 from keyctl.errors import NotFoundError, UsageError
 from keyctl.model import OWN_RP_ID, KeyState, Recognition, Role
-from keyctl.operations import noting, opening, recognising, service_choice, stranding, unlocking
+from keyctl.operations import noting, opening, recognising, service_choice, stranding, unattended, unlocking
 from keyctl.operations.pins import KeyChange
 from keyctl.store import inventory as store
 from keyctl.store import state as local_state
@@ -251,6 +251,9 @@ def _enrolled(
         local_state.write_pin(circumstances.state, record.id, recognition.public_key)
         local_state.write_name_pin(circumstances.state, record.name, record.id)
         changes.put_key(record)
+    if former is not None and former.id != session.key.id:
+        # It was the token of another key.
+        unattended.forgotten(circumstances, former.id)
     failed_at = None
     if session.key.id == record.id:
         failed_at = local_state.read_memory(circumstances.state, record.id).pin_failed_at

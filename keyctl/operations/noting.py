@@ -9,6 +9,7 @@ from keyctl.core import times
 from keyctl.core.inventory import SeenPasskey
 from keyctl.errors import StoreError
 from keyctl.model import KeyState
+from keyctl.operations import unattended
 from keyctl.store import inventory as store
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def was_reset(circumstances: Circumstances, key: Key) -> Key:
     if key.id is None:
         return key
     _change(circumstances, key, f"{key.label} was erased", erased, also=pairings_end)
+    unattended.forgotten(circumstances, key.id)
     return replace(key, state=KeyState.RESET)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from keyctl.core import coverage, times
 from keyctl.core.next_step import NextStep, Situation, next_step
+from keyctl.model import KeyState
 from keyctl.operations import listing, pair_views
 from keyctl.store import check_results
 from keyctl.store import inventory as store
@@ -14,6 +15,7 @@ from keyctl.store import inventory as store
 if TYPE_CHECKING:
     from keyctl.core.coverage import Summary
     from keyctl.core.health import HealthCheck
+    from keyctl.core.inventory import Inventory
     from keyctl.core.results import CheckResult
     from keyctl.errors import KeyctlError
     from keyctl.model import Key
@@ -64,7 +66,7 @@ def overview(circumstances: Circumstances) -> tuple[Overview, tuple[KeyctlError,
         summary=summary,
         last_result=last.result if last is not None else None,
         checked_at=last.at if last is not None else None,
-        unfinished_losses=(),
+        unfinished_losses=_unfinished_losses(circumstances, inventory),
         now=now,
     )
     found = Overview(
@@ -76,3 +78,13 @@ def overview(circumstances: Circumstances) -> tuple[Overview, tuple[KeyctlError,
         next_step=next_step(situation),
     )
     return found, listed.errors
+
+
+def _unfinished_losses(circumstances: Circumstances, inventory: Inventory) -> tuple[str, ...]:
+    """The lost keys of which something is still to be done."""
+    lost = [key for key in inventory.keys if key.state is KeyState.LOST]
+    if not lost:
+        return ()
+    from keyctl.operations import losing
+
+    return tuple(key.name for key in lost if losing.open_steps(circumstances, inventory, key))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from keyctl.core import timer_units
-from keyctl.core.timer_units import Place
+from keyctl.core.timer_units import UnitPlace
 from keyctl.errors import UsageError
 from keyctl.store import files as files_store
 from keyctl.store import unit_files
@@ -77,15 +77,15 @@ def systemd(
     if not write:
         return TimerFiles(content=content, files=files, written=(), changed=False, commands=())
     folders = {
-        Place.USER_UNITS: unit_files.user_units_folder(),
-        Place.UDEV_RULES: circumstances.state.absolute(),
+        UnitPlace.USER_UNITS: unit_files.user_units_folder(),
+        UnitPlace.UDEV_RULES: circumstances.state.absolute(),
     }
     paths = {one.name: folders[one.place] / one.name for one in files}
     for path in paths.values():
         # All or none, as far as that can be known before.
         unit_files.current(path)
     if on_plug:
-        files_store.make_private_folder(folders[Place.UDEV_RULES])
+        files_store.make_private_folder(folders[UnitPlace.UDEV_RULES])
     changed = [unit_files.write(paths[one.name], one.content) for one in files]
     commands = [
         "systemctl --user daemon-reload",

@@ -17,7 +17,7 @@ from keyctl.operations import at_once, opening, recognising, unattended, unlocki
 from keyctl.operations.pins import KeyChange
 from keyctl.store import inventory as store
 from keyctl.store import system_keyring, unattended_tokens
-from keyctl.store.unattended_tokens import Note, Place
+from keyctl.store.unattended_tokens import Note, TokenPlace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +35,7 @@ class Unattended(KeyChange):
     """The key, whether anything is another than before, and where its token is now."""
 
     #: None: there is none.
-    kept: Place | None
+    kept: TokenPlace | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class KeptToken:
     """The token of one key."""
 
     key: Key
-    kept: Place
+    kept: TokenPlace
     since: str
     #: When the key last took it; None: not since it was made.
     last_used: str | None
@@ -73,7 +73,7 @@ def on(circumstances: Circumstances, *, to_file: bool, dry_run: bool) -> Unatten
         StoreError: The keyring cannot be used, or the file cannot be written.
         DeclinedError: The answer was no.
     """
-    place = Place.FILE if to_file else Place.KEYRING
+    place = TokenPlace.FILE if to_file else TokenPlace.KEYRING
     if not dry_run:
         circumstances.asker.check_confirmable()
     with opening.opened(circumstances) as session:
@@ -82,7 +82,7 @@ def on(circumstances: Circumstances, *, to_file: bool, dry_run: bool) -> Unatten
         unlocking.require_current_pin_usable(session)
         _require_name(session)
         attended = circumstances.asker.attended
-        if place is Place.KEYRING:
+        if place is TokenPlace.KEYRING:
             unattended.in_time(lambda: system_keyring.require(unlocking=attended), patient=attended)
         token = _working_token(session, circumstances)
         note = unattended.note_of(circumstances, session.key)
@@ -92,7 +92,7 @@ def on(circumstances: Circumstances, *, to_file: bool, dry_run: bool) -> Unatten
             if token is None:
                 unlocking.check_unlockable(session, circumstances)
             return Unattended(key=session.key, changed=False, kept=note.kept if note is not None else None)
-        if place is Place.FILE:
+        if place is TokenPlace.FILE:
             unattended_tokens.require_folder(circumstances.state)
         circumstances.asker.confirm(_warning(session.key, place))
         if token is None:
@@ -167,9 +167,9 @@ def _working_token(session: Session, circumstances: Circumstances) -> bytes | No
     return token if token is not None and session.persistent_token.works(token) else None
 
 
-def _warning(key: Key, place: Place) -> str:
+def _warning(key: Key, place: TokenPlace) -> str:
     label = visible(key.label)
-    where = "in the system's keyring" if place is Place.KEYRING else "in a file that only you can read"
+    where = "in the system's keyring" if place is TokenPlace.KEYRING else "in a file that only you can read"
     return (
         f"{label} makes a token with which programs of this account read it without its PIN; it is kept {where}.\n"
         "Whoever copies it, or records one exchange of it with the key, can read the sites, names and credential ids\n"
@@ -180,7 +180,7 @@ def _warning(key: Key, place: Place) -> str:
     )
 
 
-def _keep(circumstances: Circumstances, key: Key, place: Place, token: bytes) -> None:
+def _keep(circumstances: Circumstances, key: Key, place: TokenPlace, token: bytes) -> None:
     """Keep a token there, and nowhere else."""
     assert key.id is not None
     key_id, state, attended = key.id, circumstances.state, circumstances.asker.attended

@@ -27,7 +27,7 @@ _TOKEN_BYTES = {16, 32}
 _STATE_BYTES, _HASH_BYTES = 16, 32
 
 
-class Place(StrEnum):
+class TokenPlace(StrEnum):
     """Where a token is kept."""
 
     KEYRING = "keyring"
@@ -38,7 +38,7 @@ class Place(StrEnum):
 class Note:
     """What this computer knows of the token of one key; no secret."""
 
-    kept: Place
+    kept: TokenPlace
     since: str
     #: When the key last took it; None: not since it was made.
     last_used: str | None = None
@@ -53,7 +53,7 @@ def read_note(state: Path, key_id: str) -> Note | None:
     try:
         value = files.read_json(_path(state, key_id))
         note = Note(
-            kept=Place(value["kept"]),
+            kept=TokenPlace(value["kept"]),
             since=value["since"],
             last_used=value["last_used"],
             store_state=_octets(value["store_state"], _STATE_BYTES),
@@ -95,7 +95,7 @@ def require_folder(state: Path) -> None:
     files.make_private_folder(state / _FOLDER, durable=True)
 
 
-def read(state: Path, key_id: str, place: Place, *, unlocking: bool = False) -> bytes | None:
+def read(state: Path, key_id: str, place: TokenPlace, *, unlocking: bool = False) -> bytes | None:
     """The token; None: it is not there any more.
 
     Args:
@@ -107,7 +107,7 @@ def read(state: Path, key_id: str, place: Place, *, unlocking: bool = False) -> 
     Raises:
         StoreError: The file is damaged, or others can read it; the keyring cannot be used, or is locked.
     """
-    if place is Place.KEYRING:
+    if place is TokenPlace.KEYRING:
         text = system_keyring.read(key_id, unlocking=unlocking)
         if text is None:
             return None
@@ -133,13 +133,13 @@ def read(state: Path, key_id: str, place: Place, *, unlocking: bool = False) -> 
         ) from error
 
 
-def write(state: Path, key_id: str, place: Place, token: bytes, *, unlocking: bool) -> None:
+def write(state: Path, key_id: str, place: TokenPlace, token: bytes, *, unlocking: bool) -> None:
     """Keep the token there.
 
     Raises:
         StoreError: It cannot be kept there.
     """
-    if place is Place.KEYRING:
+    if place is TokenPlace.KEYRING:
         system_keyring.write(key_id, token.hex(), unlocking=unlocking)
         return
     require_folder(state)
@@ -147,13 +147,13 @@ def write(state: Path, key_id: str, place: Place, token: bytes, *, unlocking: bo
     files.write_json(_token_path(state, key_id), content)
 
 
-def delete(state: Path, key_id: str, place: Place, *, unlocking: bool) -> None:
+def delete(state: Path, key_id: str, place: TokenPlace, *, unlocking: bool) -> None:
     """Keep the token there no more.
 
     Raises:
         StoreError: It cannot be deleted.
     """
-    if place is Place.KEYRING:
+    if place is TokenPlace.KEYRING:
         system_keyring.delete(key_id, unlocking=unlocking)
     else:
         files.remove(_token_path(state, key_id), durable=True)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyctl.core import timer_units
-from keyctl.core.timer_units import Place
+from keyctl.core.timer_units import UnitPlace
 
 PRINTABLE = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=20)
 
@@ -41,10 +41,10 @@ def test_any_word_comes_back_from_a_crontab(program, home, notify):
 def test_a_unit_for_each_purpose():
     files = timer_units.units(["/bin/keyctl"], {}, on_plug=True, notify=None)
     assert [(file.name, file.place) for file in files] == [
-        ("keyctl-health.service", Place.USER_UNITS),
-        ("keyctl-health.timer", Place.USER_UNITS),
-        ("keyctl-health-plug.service", Place.USER_UNITS),
-        ("70-keyctl-health.rules", Place.UDEV_RULES),
+        ("keyctl-health.service", UnitPlace.USER_UNITS),
+        ("keyctl-health.timer", UnitPlace.USER_UNITS),
+        ("keyctl-health-plug.service", UnitPlace.USER_UNITS),
+        ("70-keyctl-health.rules", UnitPlace.UDEV_RULES),
     ]
     assert all(file.content.startswith(f"{timer_units.MARK}\n") for file in files)
     assert "Persistent=true\n" in files[1].content

@@ -22,7 +22,7 @@ from keyctl.model import Recognition
 from keyctl.operations import opening, recognising, scanning, unattended, unattended_setup
 from keyctl.store import state as local_state
 from keyctl.store import unattended_tokens
-from keyctl.store.unattended_tokens import Place
+from keyctl.store.unattended_tokens import TokenPlace
 from keyctl.virtual import keys
 from keyctl.virtual.device import VirtualDevice
 from tests import keyrings
@@ -103,7 +103,7 @@ def failing(kind, call, *arguments, **options):
 
 def test_one_pin_entry_makes_a_token_in_the_keyring(office, vault):
     result = office.on(to_file=False)
-    assert (result.key.name, result.changed, result.kept) == ("blue", True, Place.KEYRING)
+    assert (result.key.name, result.changed, result.kept) == ("blue", True, TokenPlace.KEYRING)
     assert [request.purpose for request in office.who.requests] == ["current"]
     [question] = [text for text in office.who.asked if text != "confirmable"]
     for word in ("sites, names and credential ids", "large blobs", "until the PIN changes", "unattended off"):
@@ -118,7 +118,7 @@ def test_one_pin_entry_makes_a_token_in_the_keyring(office, vault):
 
 
 def test_a_token_in_a_file_is_under_state_and_in_no_inventory(office):
-    assert office.on().kept is Place.FILE
+    assert office.on().kept is TokenPlace.FILE
     token = unattended.token_for(office.alone(), office.desk.seen("virtual:blue")).hex()
     holding = [
         path.relative_to(office.desk.home).parts[:2]
@@ -134,7 +134,7 @@ def test_a_token_that_works_is_not_made_anew_and_may_move(office, vault):
     assert office.who.requests == []
     assert office.on(to_file=False).changed is True
     assert office.who.requests == []
-    assert office.note().kept is Place.KEYRING
+    assert office.note().kept is TokenPlace.KEYRING
     assert len(vault.kept) == 1
     assert not list((office.desk.home / "state" / "unattended").glob("*.token.json"))
     assert office.on().changed is True
@@ -202,7 +202,7 @@ def test_a_dry_run_changes_nothing(office):
     result = unattended_setup.on(office.circumstances(who), to_file=True, dry_run=True)
     assert (result.changed, result.kept, who.requests, office.note()) == (False, None, [], None)
     office.on()
-    assert unattended_setup.off(office.circumstances(), dry_run=True).kept is Place.FILE
+    assert unattended_setup.off(office.circumstances(), dry_run=True).kept is TokenPlace.FILE
     assert office.note() is not None
 
 
@@ -398,7 +398,7 @@ def test_the_list_says_whether_they_work(office):
     keys.unplug(office.desk.folder, "green")
     office.sent.clear()
     blue, green = unattended_setup.kept_tokens(office.alone()).tokens
-    assert (blue.key.name, blue.kept, blue.last_used, blue.works) == ("blue", Place.FILE, None, True)
+    assert (blue.key.name, blue.kept, blue.last_used, blue.works) == ("blue", TokenPlace.FILE, None, True)
     assert (green.key.name, green.key.connected, green.works) == ("green", False, None)
     assert times.parse(blue.since) <= times.parse(times.now())
     office.change_pin()
