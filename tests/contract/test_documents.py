@@ -54,6 +54,17 @@ COMMANDS = {
     "pair-derive": ("pair", "derive", "--for", "rp:bank.example/kim"),
     "pair-export": ("pair", "export", "safe", *BY_COMMAND),
     "pair-import": ("pair", "import", "seed.json", "known", "--dry-run"),
+    "recover-sign": ("recover", "sign", "--for", "sign:release", "pin", "--pin-file", "pin"),
+    "recover-promote": ("recover", "promote", "--confirm", "known", *BY_COMMAND),
+    "unattended-on": ("unattended", "on", "--file", "--yes", "--key", "known", *BY_COMMAND),
+    "unattended-off": ("unattended", "off", "--key", "known"),
+    "unattended-list": ("unattended", "list"),
+    "health": ("health",),
+    "health-accept": ("health", "accept", "pin_length", "--key", "known", "--reason", "a test"),
+    "health-timer": ("health", "timer", "--on-plug"),
+    "lost": ("lost", "known"),
+    "found": ("found", "known"),
+    "sheet": ("sheet", "known"),
     "inventory-export": ("inventory", "export"),
     "inventory-import": ("inventory", "import", "export.json"),
     "inventory-path": ("inventory", "path"),
@@ -71,14 +82,15 @@ COMMANDS = {
     "usage": ("list", "--frobnicate"),
     "pin-wrong": ("pin", "verify", "--key", "virtual:blue", "--pin-file", "wrong"),
 }
+LATER = {"unattended", "health", "lost", "found", "sheet"}
 #: Those for which the key was given a name and read before, and an account noted.
 KNOWN = {
     name
     for name, words in COMMANDS.items()
-    if words[0] in {"edit", "forget", "scan", "service", "coverage", "inventory"} or name == "list-known"
+    if words[0] in {"edit", "forget", "scan", "service", "coverage", "inventory", *LATER} or name == "list-known"
 }
 #: Those for which there is a backup key, and mostly a pairing.
-PAIRED = {name for name, words in COMMANDS.items() if words[0] == "pair"}
+PAIRED = {name for name, words in COMMANDS.items() if words[0] in {"pair", "recover"}}
 UNPAIRED = {"pair-create", "pair-export", "pair-import"}
 
 
@@ -104,6 +116,10 @@ def test_the_document_is_as_promised(name, home, tmp_path, monkeypatch, capsys, 
         get_to_know(home)
     if name in PAIRED:
         pair(name)
+    if name in {"unattended-off", "unattended-list"}:
+        assert main(["unattended", "on", "--file", "--yes", "--key", "known", *BY_COMMAND]) == 0
+    if name == "found":
+        assert main(["lost", "known"]) == 0
     if name == "pin-set":
         main(["virtual", "new", "fresh"])
     if name == "list-broken-key":
