@@ -11,9 +11,10 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from keyctl.core import derivations, fingerprints, times
+from keyctl.core.names import composed
 from keyctl.core.pairings import Method, Pairing, StoredRecord, with_copy
 from keyctl.core.text import visible
-from keyctl.errors import KeyctlError, NotFoundError, UnreachableError, UnsupportedError
+from keyctl.errors import Details, KeyctlError, NotFoundError, UnreachableError, UnsupportedError
 from keyctl.model import Role
 from keyctl.operations import (
     backup_signing,
@@ -30,6 +31,8 @@ from keyctl.store import inventory as store
 from keyctl.store import state as local_state
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from keyctl.core.inventory import Inventory
     from keyctl.core.key_record import KeyRecord
     from keyctl.device.session import Session
@@ -51,13 +54,15 @@ class Restoration:
     enrolled: bool
 
 
-def restore(circumstances: Circumstances, *, dry_run: bool) -> Restoration:
+def restore(circumstances: Circumstances, which: str | None = None, *, dry_run: bool) -> Restoration:
     """Read the records on the connected key, and put what they say into the inventory.
 
     A key that is not known here gets the name that its record says, with a touch.
 
     Args:
         circumstances: What the command line says; its key is the device.
+        which: The one to restore, of several that the key carries: the backup key's name or PRIMARY/BACKUP, as the
+            record has them, or the pairing's id; None: all.
         dry_run: Read and compare, change nothing.
 
     Raises:
@@ -80,6 +85,8 @@ def restore(circumstances: Circumstances, *, dry_run: bool) -> Restoration:
         copies = sorted(key_copies.find_all(session), key=lambda copy: (_is_backup(copy), copy.record.method))
         if not copies:
             raise _nothing_there(session)
+        if which is not None:
+            copies = _chosen(session, copies, which)
         if dry_run:
             return Restoration(key=session.key, pairings=(), changed=False, enrolled=False)
         enrolled = session.key.id is None
@@ -132,6 +139,28 @@ def _nothing_there(session: Session) -> NotFoundError:
     )
 
 
+def _chosen(session: Session, copies: Sequence[FoundCopy], which: str) -> list[FoundCopy]:
+    """Those of *copies* that are meant."""
+    wanted = composed(which)
+    found = [copy for copy in copies if wanted in {copy.record.backup_name, _name(copy.record), copy.record.pairing_id}]
+    if not found:
+        label = session.key.label
+        names = tuple(_name(copy.record) for copy in copies)
+        raise NotFoundError(
+            "record_not_found",
+            f"{label} carries no pairing {which}",
+            f"it carries {', '.join(names)}",
+            key=label,
+            details=Details(candidates=names),
+        )
+    return found
+
+
+def _name(record: KeyRecord) -> str:
+    """PRIMARY/BACKUP, as the keys were called."""
+    return f"{record.primary_name}/{record.backup_name}"
+
+
 def _is_backup(copy: FoundCopy) -> bool:
     """Whether the record lies on the backup key: with the seed's own credential."""
     return copy.listed.passkey.credential_id == copy.record.seed.credential_id
@@ -171,7 +200,7 @@ class _Restoring:
         if known is not None and known.seed is not None and not key_copies.same_seed(known.seed, self._record.seed):
             raise self._planted("is of another seed than the inventory's")
         tell = self._circumstances.asker.tell
-        tell(f"{self._label} carries the pairing {self._name()}, whose seed is {self._fingerprint}")
+        tell(f"{self._label} carries the pairing {_name(self._record)}, whose seed is {self._fingerprint}")
         verified = False
         if _is_backup(self._copy):
             self._drill()
@@ -181,9 +210,6 @@ class _Restoring:
             if not self._is_trusted():
                 self._compare()
         return self._record.pairing_id, self._write(verified=verified)
-
-    def _name(self) -> str:
-        return f"{self._record.primary_name}/{self._record.backup_name}"
 
     def _drill(self) -> None:
         """Have the backup key sign by the seed that its record names."""
@@ -217,7 +243,7 @@ class _Restoring:
         """A record carries no evidence, so all groups are asked for."""
         self._circumstances.asker.fingerprint(
             f"The record on {visible(self._label)} proves nothing: whoever had that key and its PIN may have put it "
-            f"there.\nRead the fingerprint of the pairing {visible(self._name())} off paper or another computer",
+            f"there.\nRead the fingerprint of the pairing {visible(_name(self._record))} off paper or another computer",
             self._fingerprint,
             tuple(range(fingerprints.GROUPS)),
         )

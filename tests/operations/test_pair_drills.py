@@ -391,6 +391,21 @@ def test_a_damaged_record_is_told(pairs, content):
     assert failing(restore, pairs, "blue").code == "record_changed"
 
 
+def test_one_of_several_is_restored_by_its_name(pairs):
+    pairs.paired()
+    pairs.desk.know("red", profile="arkg", pin=True)
+    pairs.paired_with("red")
+    lose_inventory(pairs)
+    circumstances = pairs.circumstances(pairs.person(), "virtual:blue")
+    error = failing(pair_restoring.restore, circumstances, "black", dry_run=False)
+    assert (error.code, set(error.details.candidates)) == ("record_not_found", {"blue/green", "blue/red"})
+    pair_restoring.restore(pairs.circumstances(pairs.person(), "virtual:blue"), "blue/red", dry_run=False)
+    [pairing] = pairs.desk.inventory.pairings
+    assert pair_restoring.restore(pairs.circumstances(pairs.person(), "virtual:red"), None, dry_run=False).changed
+    assert pair_choice.label(pairs.desk.inventory, pairs.desk.inventory.pairings[0]) == "blue/red"
+    assert pairing.id == pairs.desk.inventory.pairings[0].id
+
+
 def test_a_dry_run_restores_nothing(pairs):
     pairs.paired()
     lose_inventory(pairs)

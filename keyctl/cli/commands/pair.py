@@ -191,6 +191,13 @@ def _remove(
 
 
 @COMMAND.command(name="restore", short_help="Read a pairing back from a key that carries it.")
+@click.argument(
+    "pairing",
+    required=False,
+    metavar="[PAIRING]",
+    callback=unicode_text,
+    help="Only this one of several: the backup key's name, or PRIMARY/BACKUP, as it was.",
+)
 @click.option(
     "--confirm",
     metavar="FINGERPRINT",
@@ -198,7 +205,7 @@ def _remove(
 )
 @click.option("--dry-run", is_flag=True, help="Read the key, change nothing.")
 @click.pass_context
-def _restore(context: click.Context, *, confirm: str | None, dry_run: bool) -> Outcome:
+def _restore(context: click.Context, *, pairing: str | None, confirm: str | None, dry_run: bool) -> Outcome:
     """Read a pairing back from the plugged-in key: on a new computer, or when the inventory is lost.
 
     The backup key proves with a touch that it holds the seed. The primary key only carries a copy, so the fingerprint
@@ -207,7 +214,7 @@ def _restore(context: click.Context, *, confirm: str | None, dry_run: bool) -> O
     from keyctl.cli import app, pair_text
     from keyctl.operations import pair_restoring
 
-    restored = pair_restoring.restore(app.circumstances(context, confirm=confirm), dry_run=dry_run)
+    restored = pair_restoring.restore(app.circumstances(context, confirm=confirm), pairing, dry_run=dry_run)
     return Outcome(
         data=restored,
         text=lambda: pair_text.restored(restored, dry_run=dry_run),
