@@ -60,6 +60,17 @@ class Job:
                 return None
             time.sleep(POLL_S)
 
+    def await_said(self, text, seconds):
+        """Whether *text* comes on its error output before the time is over, or the process."""
+        deadline = time.monotonic() + seconds
+        while True:
+            over = self.is_over() or time.monotonic() > deadline
+            if text in text_of(self.errors.read_bytes()):
+                return True
+            if over:
+                return False
+            time.sleep(POLL_S)
+
     def is_over(self):
         if self.status is None:
             process, status = os.waitpid(self.process, os.WNOHANG)
@@ -171,6 +182,8 @@ def obey(jobs, request):
         case "ask":
             jobs[number].say(request["line"] + "\n")
             return {"line": jobs[number].next_line(request["seconds"])}
+        case "listen":
+            return {"said": jobs[number].await_said(request["text"], request["seconds"])}
         case "kill":
             jobs[number].kill(request["signal"])
             return {}

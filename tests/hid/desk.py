@@ -28,7 +28,7 @@ CLIENTS = ("fido2-token", "fido2-cred", "fido2-assert", "ssh-keygen", "pamu2fcfg
 #: Number of a user without any rights.
 NOBODY = 65534
 #: Runs of keyctl in the guest, each of which takes a second at least.
-MAX_RUNS = 70
+MAX_RUNS = 80
 PROJECT = Path(keyctl.__file__).parents[1]
 VENDOR_ID = 0x1209
 #: What keys tell in their keep-alives.

@@ -74,6 +74,16 @@ class Job:
         assert isinstance(answer, str)
         return answer
 
+    def await_said(self, text: str, seconds: float = 30) -> None:
+        """Wait until it has said *text* to people.
+
+        Raises:
+            GuestError: It has not in time.
+        """
+        if not self._guest.request("listen", self._number, seconds=seconds, text=text)["said"]:
+            done = self.stop()
+            raise GuestError(f"it never said {text!r}\n{done.stdout}\n{done.stderr}")
+
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Send a signal to it and its children."""
         self._guest.request("kill", self._number, signal=number)
