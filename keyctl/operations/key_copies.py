@@ -89,31 +89,32 @@ def store_on_primary(session: Session, record: KeyRecord, before: Collection[byt
         record: The record.
         before: Keyctl's own credentials on it, which have to be there afterwards too.
 
+    The caller undoes what was made where this fails (:func:`keyctl.operations.pair_leftovers.undone`).
+
     Raises:
-        KeyctlError: It failed; what was made was deleted again, or the message says that it was not.
+        KeyctlError: It failed, and something may have been made.
     """
     from keyctl.device import own_ceremonies
 
     content = key_record.encode(record)
     own = session.own_credentials
-    with pair_leftovers.undone(session, before):
-        # Nothing is excluded: a key may be the primary of several pairings, and their users are all different.
-        if not session.blobs.supported:
-            carrier = key_record.carrier(record.seed.public_seed)
-            user = own_ceremonies.User(id=carrier.user_id, name=carrier.user_name)
-            made = own.make((), record_hash=key_record.digest(content), user=user)
-        else:
-            made = own.make((), record_hash=key_record.digest(content))
-            if made.large_blob_key is None:
-                label = session.key.label
-                raise UnsupportedError(
-                    "unsupported",
-                    f"{label} has large blobs, but gave no key to one",
-                    "pair with --no-store-on-key",
-                    key=label,
-                )
-            session.blobs.write(made.large_blob_key, content)
-        require_untouched(session, before)
+    # Nothing is excluded: a key may be the primary of several pairings, and their users are all different.
+    if not session.blobs.supported:
+        carrier = key_record.carrier(record.seed.public_seed)
+        user = own_ceremonies.User(id=carrier.user_id, name=carrier.user_name)
+        made = own.make((), record_hash=key_record.digest(content), user=user)
+    else:
+        made = own.make((), record_hash=key_record.digest(content))
+        if made.large_blob_key is None:
+            label = session.key.label
+            raise UnsupportedError(
+                "unsupported",
+                f"{label} has large blobs, but gave no key to one",
+                "pair with --no-store-on-key",
+                key=label,
+            )
+        session.blobs.write(made.large_blob_key, content)
+    require_untouched(session, before)
     stored = StoredRecord(
         key_id=session.key.id or "", credential_id=made.credential_id, user_id=made.user_id, at=times.now()
     )

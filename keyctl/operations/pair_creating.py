@@ -220,8 +220,7 @@ def _by_seed(desk: Desk, choice: Choice, *, store_on_key: bool) -> Creation:
         with contextlib.ExitStack() as careful:
             return _finished(making, pairing, record, choice, careful, store_on_key=store_on_key)
     except KeyctlError as error:
-        name = desk.keys.backup.name
-        raise error.continued(f"the seed on {name} is left from it", pair_leftovers.CLEAN_UP) from error
+        raise _left(making, error) from error
 
 
 def _unlock(session: Session, making: _Making, *, backup: bool) -> None:
@@ -262,10 +261,18 @@ def _seed_made(making: _Making, backup: Session, careful: contextlib.ExitStack) 
         if error.hint != pair_leftovers.CLEAN_UP:
             making.undone(key_id)
         raise
-    backup = making.desk.reopened_backup()
+    try:
+        backup = making.desk.reopened_backup()
+    except KeyctlError as error:
+        raise _left(making, error) from error
     backup.use_pin(making.pin)
     careful.enter_context(pair_leftovers.undone(backup, before, lambda: making.undone(key_id)))
     return new, backup
+
+
+def _left(making: _Making, error: KeyctlError) -> KeyctlError:
+    """*error*, with the seed that is left on a backup key which is gone."""
+    return error.continued(f"the seed on {making.desk.keys.backup.name} is left from it", pair_leftovers.CLEAN_UP)
 
 
 def _pairing(making: _Making, new: NewSeed) -> Pairing:

@@ -260,3 +260,15 @@ def require_cleaned_up(cards: Cards, desk: Desk, left: set[str]) -> None:
     assert (set(done["removed_from"]), done["remains"]) == (named, [])
     cards.require_clean()
     assert not desk.keyctl("pair", "remove", "--leftovers")["changed"]
+
+
+def test_a_software_seed_whose_key_goes_before_it_is_opened_again_is_named(cards, desk):
+    """The process that made it has ended well, and the key is wanted once more for its copy of the record."""
+    step = round(0.7 * commands_of(cards, desk, "software")["green"])
+    cards.both["green"].set(f"fault={step}:pulled-after")
+    desk.keyctl("pair", "create", "blue", "green", "--method", "software", expected=3)
+    [error] = desk.errors
+    cards.lay_both()
+    assert cards.carriers() == {"green"}
+    assert "the seed on green is left" in error["message"]
+    assert "--leftovers" in error["hint"]
