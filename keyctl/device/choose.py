@@ -148,7 +148,7 @@ def _by_serial(discovery: Discovery, serial: str) -> list[Found]:
 def _probed(found: Found) -> tuple[Key, KeyctlError | None]:
     from pathlib import Path
 
-    from keyctl.device.session import probe
+    from keyctl.device.connecting import probe
     from keyctl.model import Waits
 
     # Of no use for what is not virtual.

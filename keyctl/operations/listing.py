@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from keyctl.core.names import composed
-from keyctl.device import choose, discover, session
+from keyctl.device import choose, connecting, discover
 from keyctl.operations import at_once, recognising
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _read_all(found: tuple[Found, ...], circumstances: Circumstances, known: Kno
 
 
 def _probed(found: Found, circumstances: Circumstances, known: Known) -> tuple[Key, KeyctlError | None]:
-    return session.probe(
+    return connecting.probe(
         found,
         circumstances.home,
         # A list is no reason to touch anything.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from keyctl.core import times
 from keyctl.core.names import composed, quoted
-from keyctl.device import choose, session
+from keyctl.device import choose, connecting, session
 from keyctl.device.discover import discover, is_selector
 from keyctl.errors import Details, KeyChoiceError, KeyctlError, StoreError
 from keyctl.model import Access, Transport
@@ -254,7 +254,7 @@ def _connect(found: Found, circumstances: Circumstances) -> session.Session:
     def touch(label: str, seconds: float) -> None:
         circumstances.asker.tell(f"touch {label} now ({seconds:g} s)")
 
-    return session.connect(found, circumstances.home, circumstances.waits, touch, circumstances.trace)
+    return connecting.connect(found, circumstances.home, circumstances.waits, touch, circumstances.trace)
 
 
 def _can_be_touched(candidates: Sequence[Found], circumstances: Circumstances) -> bool:

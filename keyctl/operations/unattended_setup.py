@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from keyctl.core import times
 from keyctl.core.names import composed, quoted
 from keyctl.core.text import visible
-from keyctl.device import discover
-from keyctl.device import session as device_session
+from keyctl.device import connecting, discover
 from keyctl.errors import Details, KeyChoiceError, NotFoundError, StoreError, UnsupportedError
 from keyctl.model import Recognition
 from keyctl.operations import at_once, opening, recognising, unattended, unlocking
@@ -246,7 +245,7 @@ def _asked(circumstances: Circumstances, known: Known, noted: Mapping[str, Note]
     def probe(found: Found) -> None:
         # A list is no reason to touch anything.
         waits = replace(circumstances.waits, touch_s=0.0)
-        device_session.probe(found, circumstances.home, waits, circumstances.trace, ask)
+        connecting.probe(found, circumstances.home, waits, circumstances.trace, ask)
 
     at_once.each(discover.discover(circumstances.home).found, probe)
     return told

@@ -12,7 +12,7 @@ from fido2 import cbor
 from fido2.ctap import CtapDevice
 from fido2.ctap2 import ClientPin, Ctap2
 
-from keyctl.device import discover, session, virtual_keys
+from keyctl.device import connecting, discover, session, virtual_keys
 from keyctl.model import OWN_RP_ID, Waits
 from keyctl.store.paths import virtual_keys_folder
 from keyctl.virtual.device import VirtualDevice
@@ -51,7 +51,7 @@ class Bench:
 
     def open(self, waits: Waits = NO_WAITS, pin: str | None = None) -> session.Session:
         """A session; with *pin*, that PIN is remembered."""
-        opened = session.connect(
+        opened = connecting.connect(
             self.found(), self.home, waits, lambda *touch: self.touches.append(touch), self.trace.append
         )
         if pin is not None:

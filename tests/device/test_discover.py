@@ -51,7 +51,7 @@ def test_reading_a_virtual_key_loads_neither_ctap2_nor_cryptography(home: Path) 
     virtual_keys.new(virtual_keys_folder(home), "blue", "full")
     code = (
         "from pathlib import Path\nimport sys\n"
-        "from keyctl.device.discover import discover\nfrom keyctl.device.session import probe\n"
+        "from keyctl.device.discover import discover\nfrom keyctl.device.connecting import probe\n"
         "from keyctl.model import Waits\n"
         f"home = Path({str(home)!r})\n"
         "found = discover(home, 'virtual:').found[0]\n"

@@ -9,7 +9,7 @@ import pytest
 from fido2 import cbor
 from fido2.ctap2 import ClientPin, Ctap2
 
-from keyctl.device import session
+from keyctl.device import connecting
 from keyctl.device.discover import Found
 from keyctl.device.guard import GuardedDevice
 from keyctl.device.session import Session
@@ -427,7 +427,7 @@ def test_uv_tries_are_none_where_there_is_no_reader_for_fingers(bench: Bench) ->
 @pytest.mark.parametrize("profile", ["full", "small"])
 def test_probing_reads_and_closes(make_bench: Callable[..., Bench], profile: str) -> None:
     bench = make_bench(profile)
-    key, error = session.probe(bench.found(), bench.home, Waits(touch_s=0, plug_s=0, lock_s=0))
+    key, error = connecting.probe(bench.found(), bench.home, Waits(touch_s=0, plug_s=0, lock_s=0))
     assert error is None
     assert (key.access, key.selector) == (Access.OK, "virtual:blue")
 
@@ -435,7 +435,7 @@ def test_probing_reads_and_closes(make_bench: Callable[..., Bench], profile: str
 def test_probing_a_pulled_key_is_an_error_and_no_exception(bench: Bench) -> None:
     found = bench.found()
     bench.set("fault=1:pulled")
-    key, error = session.probe(found, bench.home, Waits(touch_s=0, plug_s=0, lock_s=0))
+    key, error = connecting.probe(found, bench.home, Waits(touch_s=0, plug_s=0, lock_s=0))
     assert error is not None
     assert (error.code, key.access, key.selector) == ("key_removed", None, "virtual:blue")
 
@@ -443,21 +443,21 @@ def test_probing_a_pulled_key_is_an_error_and_no_exception(bench: Bench) -> None
 def test_probing_a_busy_key_says_busy(bench: Bench) -> None:
     found = bench.found()
     bench.set("fault=1:busy")
-    key, error = session.probe(found, bench.home, Waits(touch_s=0, plug_s=0, lock_s=0))
+    key, error = connecting.probe(found, bench.home, Waits(touch_s=0, plug_s=0, lock_s=0))
     assert error is not None
     assert (error.code, key.access) == ("key_busy", Access.BUSY)
 
 
 def test_a_denied_key_is_not_even_opened(home: Any) -> None:
     found = Found(transport=Transport.USB, path="/nonexistent/hidraw0", product="X", access=Access.DENIED)
-    key, error = session.probe(found, home, Waits(touch_s=0, plug_s=0, lock_s=0))
+    key, error = connecting.probe(found, home, Waits(touch_s=0, plug_s=0, lock_s=0))
     assert error is not None
     assert (error.code, key.access, key.product) == ("access_denied", Access.DENIED, "X")
 
 
 def test_a_node_that_is_gone_is_a_removed_key(home: Any) -> None:
     found = Found(transport=Transport.USB, path="/nonexistent/hidraw0")
-    assert failing(session.connect, found, home, Waits(touch_s=0, plug_s=0, lock_s=0), print).code == "key_removed"
+    assert failing(connecting.connect, found, home, Waits(touch_s=0, plug_s=0, lock_s=0), print).code == "key_removed"
 
 
 def test_an_unplugged_virtual_key_is_a_removed_key(bench: Bench) -> None:
@@ -465,7 +465,8 @@ def test_an_unplugged_virtual_key_is_a_removed_key(bench: Bench) -> None:
     bench.set("fault=1:pulled")
     failing(bench.open)
     assert (
-        failing(session.connect, found, bench.home, Waits(touch_s=0, plug_s=0, lock_s=0), print).code == "key_removed"
+        failing(connecting.connect, found, bench.home, Waits(touch_s=0, plug_s=0, lock_s=0), print).code
+        == "key_removed"
     )
 
 

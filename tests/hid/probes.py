@@ -26,7 +26,7 @@ from fido2.webauthn import (
 )
 
 from keyctl.cli import main
-from keyctl.device import choose, hidraw, session
+from keyctl.device import choose, connecting, hidraw
 from keyctl.device.discover import discover
 from keyctl.errors import KeyctlError
 from keyctl.model import Waits
@@ -101,7 +101,7 @@ def find_and_open() -> None:
     sys.stdin.readline()
     told: tuple[str, int] | None = None
     try:
-        session.connect(found, Path("/nonexistent"), Waits(touch_s=0, plug_s=0, lock_s=0), lambda *_: None).close()
+        connecting.connect(found, Path("/nonexistent"), Waits(touch_s=0, plug_s=0, lock_s=0), lambda *_: None).close()
     except KeyctlError as error:
         told = error.code, int(error.exit_status)
     print(json.dumps(told), flush=True)  # noqa: T201  # as above

@@ -12,7 +12,7 @@ import pytest
 from fido2.ctap2 import ClientPin, Ctap2
 
 from keyctl.core import public_keys
-from keyctl.device import choose, session, virtual_keys
+from keyctl.device import choose, connecting, session, virtual_keys
 from keyctl.device.discover import Discovery, Found, discover
 from keyctl.errors import KeyChoiceError, KeyctlError, StoreError
 from keyctl.model import OWN_RP_ID, Access, Transport, Waits
@@ -33,7 +33,7 @@ def found_in(home: Path, reader: str) -> Found:
 
 def open_key(home: Path, reader: str, trace: list[str] | None = None) -> session.Session:
     note = (lambda _line: None) if trace is None else trace.append
-    return session.connect(found_in(home, reader), home, WAITS, lambda *_: None, note)
+    return connecting.connect(found_in(home, reader), home, WAITS, lambda *_: None, note)
 
 
 def failing(call: Callable[..., Any], *args: Any) -> KeyctlError:
@@ -129,13 +129,13 @@ def test_a_card_that_went_before_it_was_opened_is_a_removed_key(attached, home):
     key = attached("blue")
     found = found_in(home, key.reader)
     key.pull()
-    assert failing(session.connect, found, home, WAITS, print).code == "key_removed"
+    assert failing(connecting.connect, found, home, WAITS, print).code == "key_removed"
 
 
 @pytest.mark.usefixtures("slots")
 def test_a_reader_that_does_not_exist_is_a_removed_key(home):
     found = Found(transport=Transport.NFC, path="No Such Reader 00 00")
-    assert failing(session.connect, found, home, WAITS, print).code == "key_removed"
+    assert failing(connecting.connect, found, home, WAITS, print).code == "key_removed"
 
 
 def test_a_reader_held_by_another_program_is_told_with_the_usual_suspect(attached, home):
@@ -148,8 +148,8 @@ def test_a_reader_held_by_another_program_is_told_with_the_usual_suspect(attache
         either = scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1
         result, card, _ = scard.SCardConnect(context, key.reader, scard.SCARD_SHARE_EXCLUSIVE, either)
         assert result == scard.SCARD_S_SUCCESS
-        error = failing(session.connect, found, home, WAITS, print)
-        probed, reason = session.probe(found, home, WAITS)
+        error = failing(connecting.connect, found, home, WAITS, print)
+        probed, reason = connecting.probe(found, home, WAITS)
         scard.SCardDisconnect(card, scard.SCARD_LEAVE_CARD)
     finally:
         scard.SCardReleaseContext(context)
@@ -194,7 +194,7 @@ def test_errors_in_a_card_s_own_way_are_understood(attached_sw64, home):
 
 def test_a_card_of_another_kind_is_no_candidate(other_card, home):
     found = found_in(home, other_card)
-    assert failing(session.connect, found, home, WAITS, print).code == "no_card"
+    assert failing(connecting.connect, found, home, WAITS, print).code == "no_card"
     with pytest.raises(KeyChoiceError) as caught:
         choose.choose(Discovery(found=(found,), problems=()), None)
     assert caught.value.code == "no_key"

@@ -16,7 +16,7 @@ import pytest
 
 from keyctl.core import public_keys
 from keyctl.core.inventory import Origin
-from keyctl.device import discover, session
+from keyctl.device import connecting, discover, session
 from keyctl.errors import UsageError
 from keyctl.model import Waits
 from keyctl.operations import local_credentials
@@ -94,7 +94,7 @@ def open_key(desk):
                 shutil.copy(path, desk.folder)
             keys.plug(desk.folder, name)
             found = next(key for key in discover.discover(desk.home, "virtual:").found if key.path == name)
-            opened = stack.enter_context(session.connect(found, desk.home, WAITS, lambda *_touch: None))
+            opened = stack.enter_context(connecting.connect(found, desk.home, WAITS, lambda *_touch: None))
             if pin is not None:
                 opened.use_pin(pin)
             return opened

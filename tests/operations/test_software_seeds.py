@@ -417,8 +417,9 @@ def test_it_cannot_be_dumped() -> None:
         "import ctypes; from keyctl.operations import software_child as child; child._shield(); "
         f"print(ctypes.CDLL(None).prctl({pr_get_dumpable}, 0, 0, 0, 0))"
     )
+    before = ctypes.CDLL(None).prctl(pr_get_dumpable, 0, 0, 0, 0)
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout == b"0\n"
-    assert ctypes.CDLL(None).prctl(pr_get_dumpable, 0, 0, 0, 0) == 1
+    assert ctypes.CDLL(None).prctl(pr_get_dumpable, 0, 0, 0, 0) == before
 
 
 def talk(line: bytes) -> subprocess.CompletedProcess[bytes]:
