@@ -22,6 +22,7 @@ from keyctl.operations import (
     pair_leftovers,
     pair_views,
     seed_making,
+    seed_trust,
     unlocking,
 )
 from keyctl.operations.pair_desk import Desk, KeyPair
@@ -151,7 +152,7 @@ class _Making:
     method: Method
     pairing_id: str = field(default_factory=store.new_id)
     created_at: str = field(default_factory=times.now)
-    pin: str | None = None
+    pin: str | None = field(default=None, repr=False)
     before: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
     copies: list[Copy] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
@@ -339,6 +340,8 @@ def _note(making: _Making, pairing: Pairing) -> None:
     local_state.write_seed_pin(state, pairing.id, seed_hash)
     with _writing(making.circumstances, pairing) as changes:
         changes.put_pairing(pairing)
+        inventory = changes.inventory
+    seed_trust.remember(making.circumstances, inventory, pairing)
     for copy in making.copies:
         if copy.blob_key is not None:
             blob_keys.write(state, pairing.id, copy.stored.key_id, copy.blob_key)

@@ -25,6 +25,7 @@ from keyctl.operations import (
     pair_leftovers,
     pair_views,
     seed_making,
+    seed_trust,
     unlocking,
 )
 from keyctl.store import blob_keys, seed_files
@@ -279,6 +280,8 @@ def _write(circumstances: Circumstances, pairing: Pairing, backup: KnownKey, cop
         for key in _with_backup(changes.inventory, backup).keys:
             changes.put_key(key)
         changes.put_pairing(pairing)
+        inventory = changes.inventory
+    seed_trust.remember(circumstances, inventory, pairing)
     if copy is not None and copy.blob_key is not None:
         blob_keys.write(state, pairing.id, copy.stored.key_id, copy.blob_key)
     begun.remove(state, pairing.id)

@@ -2,7 +2,7 @@
 
 Whoever can write to a synced inventory could put a seed of their own there, and every key derived from then on would be
 theirs. So the seed that was trusted first is pinned in this computer's own state, and a difference stops everything
-until a person has compared the fingerprint.
+until a person has compared the fingerprint. The same goes for another pairing in the place of one that is trusted.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from keyctl.core import arkg, binding, derivations, fingerprints, seed_cose
 from keyctl.errors import StoreError, UnsupportedError
 from keyctl.operations import pair_choice
+from keyctl.store import pair_pins
 from keyctl.store import state as local_state
 
 if TYPE_CHECKING:
@@ -47,10 +48,12 @@ def require(circumstances: Circumstances, inventory: Inventory, pairing: Pairing
     seed_hash = sha256(seed_cose.encode_seed(seed)).digest()
     pin = local_state.read_seed_pin(circumstances.state, pairing.id)
     if pin == seed_hash:
+        _remember_if_first(circumstances, inventory, pairing)
         return seed
     fingerprint = fingerprints.of_seed(seed)
     if pin is None:
         check_evidence(pairing, name)
+    if pin is None and not in_place_of_another(circumstances, inventory, pairing):
         circumstances.asker.tell(
             f"the seed of {name} is new to this computer: compare its fingerprint {fingerprint} with the one shown "
             "when the keys were paired"
@@ -58,10 +61,49 @@ def require(circumstances: Circumstances, inventory: Inventory, pairing: Pairing
         with contextlib.suppress(StoreError):
             # A state folder on a read-only disk must not keep the backup key from signing.
             local_state.write_seed_pin(circumstances.state, pairing.id, seed_hash)
-        return seed
-    _confirm_changed(circumstances, name, fingerprint)
-    local_state.write_seed_pin(circumstances.state, pairing.id, seed_hash)
+    else:
+        _confirm_changed(circumstances, name, fingerprint)
+        local_state.write_seed_pin(circumstances.state, pairing.id, seed_hash)
+    remember(circumstances, inventory, pairing)
     return seed
+
+
+def in_place_of_another(circumstances: Circumstances, inventory: Inventory, pairing: Pairing) -> bool:
+    """Whether this computer trusts another pairing of the same two keys, by their names or their numbers.
+
+    One that was removed or forgotten here is not trusted any more.
+
+    Raises:
+        StoreError: What is trusted here cannot be read.
+    """
+    return any(_trusted(circumstances, keys) not in {None, pairing.id} for keys in _keys(inventory, pairing))
+
+
+def remember(circumstances: Circumstances, inventory: Inventory, pairing: Pairing) -> None:
+    """Note a pairing, whose seed is trusted, as the one of its two keys; where that cannot be written, later."""
+    with contextlib.suppress(StoreError):
+        for keys in _keys(inventory, pairing):
+            if pair_pins.read(circumstances.state, keys) != pairing.id:
+                pair_pins.write(circumstances.state, keys, pairing.id)
+
+
+def _remember_if_first(circumstances: Circumstances, inventory: Inventory, pairing: Pairing) -> None:
+    # The pairing that one took the place of is still trusted, and does not take it back.
+    if not in_place_of_another(circumstances, inventory, pairing):
+        remember(circumstances, inventory, pairing)
+
+
+def _keys(inventory: Inventory, pairing: Pairing) -> list[str]:
+    """How the two keys of a pairing are known: by their numbers, and by their names where both have one."""
+    names = [pair_choice.name_of(inventory, key_id) for key_id in (pairing.primary_id, pairing.backup_id)]
+    by_names = [] if None in names else [f"names {names!r}"]
+    return [f"numbers {pairing.primary_id} {pairing.backup_id}", *by_names]
+
+
+def _trusted(circumstances: Circumstances, keys: str) -> str | None:
+    """The pairing that is trusted for two keys."""
+    found = pair_pins.read(circumstances.state, keys)
+    return None if found is None or local_state.read_seed_pin(circumstances.state, found) is None else found
 
 
 def check_evidence(pairing: Pairing, name: str) -> None:
