@@ -130,8 +130,8 @@ def remains(removal: Removal, *, dry_run: bool) -> list[str]:
     if dry_run:
         return [f"on {key}: its {what}, {shown}" for key, what, shown in told]
     return [
-        f"{key} was not connected and keeps its {what} ({shown}), which is of no use any more and takes the room of one"
-        " passkey"
+        f"{key} was not connected, or cannot delete it, and keeps its {what} ({shown}), which is of no use any more "
+        "and takes the room of one passkey"
         for key, what, shown in told
     ]
 

@@ -256,6 +256,46 @@ def _decoded(content: bytes, label: str) -> KeyRecord:
         ) from error
 
 
+def require_own(session: Session, circumstances: Circumstances, pairing_id: str, credential_id: bytes) -> None:
+    """Make sure, before it is deleted, that a credential on an unlocked key is not that of another pairing.
+
+    Only the record that goes with it tells that; without one, nothing is known.
+
+    Raises:
+        UnreachableError: It is (``record_changed``), or the key is gone or silent.
+    """
+    listed = next((one for one in session.own_credentials.list() if one.passkey.credential_id == credential_id), None)
+    if listed is None or not session.blobs.supported:
+        return
+    blob_key = listed.large_blob_key or blob_keys.read(circumstances.state, pairing_id, session.key.id or "")
+    record = record_under(session, blob_key)
+    if record is not None and record.pairing_id != pairing_id:
+        label = session.key.label
+        raise UnreachableError(
+            "record_changed",
+            f"{label} says that what is to be deleted belongs to the pairing {record.primary_name}/"
+            f"{record.backup_name}: somebody changed the inventory",
+            f"nothing was deleted; without {label} plugged in, only the inventory is changed",
+            key=label,
+        )
+
+
+def record_under(session: Session, blob_key: bytes | None) -> KeyRecord | None:
+    """The record under a largeBlobKey; None: there is none that can be understood."""
+    if blob_key is None:
+        return None
+    try:
+        content = session.blobs.find(blob_key)
+        return None if content is None else key_record.decode(content)
+    except ValueError:
+        return None
+    except UnreachableError as error:
+        # Where it cannot be unpacked, it says nothing.
+        if error.code != "key_nonsense":
+            raise
+        return None
+
+
 def remove(session: Session, circumstances: Circumstances, pairing_id: str, credential_id: bytes) -> bool:
     """Delete the copy of a pairing from an unlocked key: first its blob, then its credential.
 

@@ -34,22 +34,23 @@ class _Place:
 def remove(circumstances: Circumstances, text: str | None, *, dry_run: bool) -> Removal:
     """Delete a pairing: the seed on the backup key, the record on the primary key, and what the inventory says of it.
 
-    A key that is not connected keeps its part, which is told.
+    A key that is not connected, or cannot delete passkeys, keeps its part, which is told.
 
     Raises:
         NotFoundError: There is no such pairing, or several fit.
         DeclinedError: The answer was no.
         PinError: A connected key wants its PIN, and it is wrong, missing or may not be tried.
-        UnreachableError: A key is gone or silent; what was deleted is noted.
+        UnreachableError: A key is gone or silent, where the command can be run once more; or what would be deleted
+            belongs to another pairing (``record_changed``), where nothing was deleted.
     """
     inventory = store.read(circumstances.home)
     inventory.require_whole()
     pairing = pair_choice.find(inventory, text)
     label = pair_choice.label(inventory, pairing)
-    warning = _warning(inventory, pairing, label)
+    places = _unshared(circumstances, inventory, pairing, _places(pairing))
+    warning = _warning(inventory, pairing, label, places)
     stranded = stranding.derived_lines(inventory, pairing)
     shown = pair_views.view(inventory, pairing)
-    places = _places(pairing)
     if dry_run:
         for line in (*stranded.splitlines(), *warning.splitlines()):
             circumstances.asker.tell(line)
@@ -68,6 +69,9 @@ def remove(circumstances: Circumstances, text: str | None, *, dry_run: bool) -> 
         for session in sessions.values():
             # Nothing is deleted before every PIN is known to be right.
             session.verify_pin()
+            for place in places:
+                if sessions.get(place.key_id) is session:
+                    key_copies.require_own(session, circumstances, pairing.id, place.credential_id)
         removed_from = [
             session.key.label
             for key_id, session in sessions.items()
@@ -82,11 +86,13 @@ def remove(circumstances: Circumstances, text: str | None, *, dry_run: bool) -> 
     return Removal(pairing=shown, changed=True, removed_from=tuple(removed_from), remains=_remains(inventory, left))
 
 
-def _warning(inventory: Inventory, pairing: Pairing, label: str) -> str:
+def _warning(inventory: Inventory, pairing: Pairing, label: str, places: tuple[_Place, ...]) -> str:
     label = visible(label)
     backup = visible(pair_choice.name_of(inventory, pairing.backup_id) or "the backup key")
     if pairing.method is Method.REGISTRATION:
         return f"keyctl no longer keeps {label} in step; on the keys nothing changes."
+    if pairing.seed is not None and all(place.what != "seed" for place in places):
+        return f"keyctl forgets the pairing {label}; its seed stays on {backup}."
     derived = ""
     if pairing.derived:
         count = len(pairing.derived)
@@ -109,6 +115,26 @@ def _places(pairing: Pairing) -> tuple[_Place, ...]:
     return tuple(sorted(found.values(), key=lambda place: place.what))
 
 
+def _unshared(
+    circumstances: Circumstances, inventory: Inventory, pairing: Pairing, places: tuple[_Place, ...]
+) -> tuple[_Place, ...]:
+    """Those of *places* that no other pairing uses, as those do that were made of the same exported seed."""
+    used: dict[tuple[str, bytes], Pairing] = {}
+    for other in inventory.pairings:
+        if other.id != pairing.id:
+            used.update(((place.key_id, place.credential_id), other) for place in _places(other))
+    left = []
+    for place in places:
+        other_user = used.get((place.key_id, place.credential_id))
+        if other_user is None:
+            left.append(place)
+            continue
+        key = pair_choice.name_of(inventory, place.key_id) or place.key_id
+        user = f"{pair_choice.label(inventory, other_user)} ({other_user.id})"
+        circumstances.asker.tell(f"the {place.what} on {key} stays there: the pairing {user} uses it too")
+    return tuple(left)
+
+
 def _connected(
     circumstances: Circumstances,
     inventory: Inventory,
@@ -116,8 +142,9 @@ def _connected(
     places: tuple[_Place, ...],
     stack: contextlib.ExitStack,
 ) -> dict[str, Session]:
-    """Those keys that are connected and hold something of it, by id."""
-    wanted = {place.key_id for place in places}
+    """Those keys that are connected, hold something of it and can delete it, by id."""
+    # Whoever edits the inventory may name any key as one that carries something.
+    wanted = {place.key_id for place in places} & {pairing.primary_id, pairing.backup_id}
     if pairing.method is Method.WEBAUTHN_DRAFT:
         wanted = {pairing.primary_id}
     sessions = {}
@@ -127,7 +154,10 @@ def _connected(
             continue
         waits = replace(circumstances.waits, plug_s=0.0)
         with contextlib.suppress(KeyChoiceError):
-            sessions[key_id] = stack.enter_context(opening.opened(replace(circumstances, wanted=name, waits=waits)))
+            session = stack.enter_context(opening.opened(replace(circumstances, wanted=name, waits=waits)))
+            # One that cannot delete a passkey is not asked for its PIN.
+            if session.info.listing or pairing.method is Method.WEBAUTHN_DRAFT:
+                sessions[key_id] = session
     return sessions
 
 

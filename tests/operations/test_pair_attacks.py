@@ -12,6 +12,7 @@ from keyctl.core.contexts import parse
 from keyctl.errors import KeyctlError
 from keyctl.operations import (
     deriving,
+    pair_creating,
     pair_removing,
     seed_trust,
 )
@@ -96,6 +97,69 @@ def test_a_pairing_that_was_removed_here_stands_in_nobodys_way(pairs):
 
 
 # Removing what is another pairing's.
+
+
+def two(pairs: Pairs) -> tuple[Pairing, Pairing]:
+    """Two pairings with the same backup key."""
+    first = pairs.paired()
+    pairs.desk.know("red", profile="full", pin=True)
+    pair_creating.create(pairs.circumstances(pairs.person()), "red", "green", method=None, store_on_key=True)
+    second = next(one for one in pairs.desk.inventory.pairings if one.id != first.id)
+    return first, second
+
+
+def test_removing_deletes_no_seed_of_another_pairing(pairs):
+    first, second = two(pairs)
+    assert second.seed is not None
+    put(pairs, replace(first, seed=replace(first.seed, credential_id=second.seed.credential_id), stored_on=()))
+    before = pairs.own_ids("green")
+    person = pairs.person()
+    pair_removing.remove(pairs.circumstances(person), "blue/green", dry_run=False)
+    assert pairs.own_ids("green") == before
+    assert f"the seed on green stays there: the pairing red/green ({second.id}) uses it too" in person.told
+    assert any("its seed stays on green" in asked for asked in person.asked)
+
+
+def test_removing_deletes_no_seed_of_a_pairing_that_is_not_in_the_inventory(pairs):
+    first, second = two(pairs)
+    assert second.seed is not None
+    put(pairs, replace(first, seed=replace(first.seed, credential_id=second.seed.credential_id), stored_on=()))
+    drop(pairs, second)
+    before = pairs.own_ids("green")
+    error = failing(pair_removing.remove, pairs.circumstances(pairs.person()), None, dry_run=False)
+    assert error.code == "record_changed"
+    assert pairs.own_ids("green") == before
+
+
+def test_removing_a_copy_of_a_pairing_leaves_the_seed_to_the_pairing_itself(desk, person):
+    pairs = Pairs(desk, person, backup="arkg")
+    pairing = pairs.paired(store_on_key=False)
+    put(pairs, replace(pairing, id=inventory.new_id()))
+    double = next(one for one in desk.inventory.pairings if one.id != pairing.id)
+    before = pairs.own_ids("green")
+    pair_removing.remove(pairs.circumstances(pairs.person()), double.id, dry_run=False)
+    assert pairs.own_ids("green") == before
+    assert desk.inventory.pairings == (pairing,)
+
+
+def test_removing_opens_no_third_key(pairs):
+    first, second = two(pairs)
+    red = pairs.desk.record("red")
+    [copy] = [one for one in second.stored_on if one.key_id == red.id]
+    put(pairs, replace(first, stored_on=(*first.stored_on, replace(copy, credential_id=bytes(32)))))
+    person = pairs.person()
+    pair_removing.remove(pairs.circumstances(person), "blue/green", dry_run=False)
+    assert {request.key for request in person.requests} == {"blue", "green"}
+
+
+@pytest.mark.parametrize("primary", ["full", "fido2.0", "fido2.1-pre", "small"])
+def test_what_can_be_paired_can_be_removed(desk, person, primary):
+    pairs = Pairs(desk, person, primary=primary)
+    pairs.paired()
+    removal = pair_removing.remove(pairs.circumstances(pairs.person()), None, dry_run=False)
+    assert desk.inventory.pairings == ()
+    # Without credential management nothing can be deleted, which is told.
+    assert [one.key for one in removal.remains] == (["blue"] if primary == "fido2.0" else [])
 
 
 # Leftovers.
