@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from keyctl.core import key_record, times
 from keyctl.core.pairings import Pairing, StoredRecord
 from keyctl.errors import NotFoundError, StoreError, UnreachableError, UnsupportedError
-from keyctl.operations import pair_choice, pair_leftovers
+from keyctl.operations import pair_choice, pair_leftovers, record_reading
 from keyctl.store import blob_keys
 
 if TYPE_CHECKING:
@@ -265,10 +265,10 @@ def require_own(session: Session, circumstances: Circumstances, pairing_id: str,
         UnreachableError: It is (``record_changed``), or the key is gone or silent.
     """
     listed = next((one for one in session.own_credentials.list() if one.passkey.credential_id == credential_id), None)
-    if listed is None or not session.blobs.supported:
+    if listed is None:
         return
     blob_key = listed.large_blob_key or blob_keys.read(circumstances.state, pairing_id, session.key.id or "")
-    record = record_under(session, blob_key)
+    record = record_reading.record_under(session, blob_key)
     if record is not None and record.pairing_id != pairing_id:
         label = session.key.label
         raise UnreachableError(
@@ -278,22 +278,6 @@ def require_own(session: Session, circumstances: Circumstances, pairing_id: str,
             f"nothing was deleted; without {label} plugged in, only the inventory is changed",
             key=label,
         )
-
-
-def record_under(session: Session, blob_key: bytes | None) -> KeyRecord | None:
-    """The record under a largeBlobKey; None: there is none that can be understood."""
-    if blob_key is None:
-        return None
-    try:
-        content = session.blobs.find(blob_key)
-        return None if content is None else key_record.decode(content)
-    except ValueError:
-        return None
-    except UnreachableError as error:
-        # Where it cannot be unpacked, it says nothing.
-        if error.code != "key_nonsense":
-            raise
-        return None
 
 
 def remove(session: Session, circumstances: Circumstances, pairing_id: str, credential_id: bytes) -> bool:

@@ -10,17 +10,18 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from keyctl.errors import DeclinedError, KeyChoiceError, KeyctlError
-from keyctl.operations import opening, unlocking
+from keyctl.errors import DeclinedError, KeyChoiceError, KeyctlError, UnreachableError
+from keyctl.operations import opening, record_reading, unlocking
 from keyctl.operations.pair_views import Remains, Removal
 from keyctl.store import inventory as store
 from keyctl.store import state as local_state
 from keyctl.store import unfinished as begun
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
-    from keyctl.core.inventory import Inventory, KnownKey
+    from keyctl.core.inventory import Inventory
+    from keyctl.device.own_credentials import Listed
     from keyctl.device.session import Session
     from keyctl.operations.asking import Circumstances
     from keyctl.store.unfinished import Unfinished
@@ -78,18 +79,33 @@ def delete_new(session: Session, before: Collection[bytes]) -> tuple[bytes, ...]
     Raises:
         KeyctlError: The key is gone, or cannot delete them.
     """
-    if not session.info.listing:
-        return ()
-    deleted = []
+    new = tuple(one for one in own_on(session) if one not in before)
+    _delete(session, new)
+    return new
+
+
+def _delete(session: Session, credential_ids: Collection[bytes]) -> None:
+    """Delete some of keyctl's own credentials, each with its large blob, and see that they are gone.
+
+    Raises:
+        UnreachableError: The key says that it did, and still has one (``key_nonsense``), or it is gone or silent.
+    """
+    if not credential_ids:
+        return
     for listed in session.own_credentials.list():
-        credential_id = listed.passkey.credential_id
-        if credential_id in before:
+        if listed.passkey.credential_id not in credential_ids:
             continue
         if listed.large_blob_key is not None and session.blobs.supported:
             session.blobs.remove(listed.large_blob_key)
-        session.delete_passkey(credential_id)
-        deleted.append(credential_id)
-    return tuple(deleted)
+        session.delete_passkey(listed.passkey.credential_id)
+    if any(one in credential_ids for one in own_on(session)):
+        label = session.key.label
+        raise UnreachableError(
+            "key_nonsense",
+            f"{label} says that it deleted what was left of a pairing, but still has it",
+            "unplug it and try again",
+            key=label,
+        )
 
 
 def ended(circumstances: Circumstances, unfinished: Unfinished, key_id: str) -> None:
@@ -118,26 +134,107 @@ def clean_up(circumstances: Circumstances, *, dry_run: bool) -> Removal:
     """Delete what unfinished pairings have left on the connected keys, and say where something remains.
 
     Raises:
+        StoreError: The inventory is not whole, so that what belongs to a pairing is not known.
+        DeclinedError: The answer was no.
         PinError: A key wants its PIN, and it is wrong, missing or may not be tried.
     """
     inventory = store.read(circumstances.home)
+    inventory.require_whole()
     cleaned: list[str] = []
-    remaining: list[str] = []
-    for unfinished in begun.read_all(circumstances.state):
-        for key_id, before in unfinished.before.items():
-            known = inventory.key_with_id(key_id)
-            if known is None or dry_run or not _cleaned(circumstances, inventory, known, before):
-                remaining.append(_name(inventory, key_id))
-                continue
-            cleaned.append(known.name)
-            ended(circumstances, _again(circumstances, unfinished), key_id)
-            local_state.forget_seed(circumstances.state, unfinished.pairing_id)
+    with contextlib.ExitStack() as stack:
+        journal = begun.read_all(circumstances.state)
+        if not dry_run:
+            journal = _without_ended(circumstances, inventory, journal)
+        key_ids = tuple(dict.fromkeys(key_id for unfinished in journal for key_id in unfinished.before))
+        sessions = {} if dry_run else _connected(circumstances, inventory, key_ids, stack)
+        _unlock(circumstances, sessions)
+        left = {key_id: _left(session, inventory, journal) for key_id, session in sessions.items()}
+        told = [f"{sessions[key_id].key.label} still has {_shown(ids)}" for key_id, ids in left.items() if ids]
+        if told:
+            circumstances.asker.confirm(
+                f"{' and '.join(told)}, made since a pairing was begun here that did not end. A seed that was made on "
+                "another computer since then would be among that.\nDelete it?"
+            )
+        for key_id, session in sessions.items():
+            _delete(session, left[key_id])
+            cleaned.append(session.key.label)
+            for unfinished in begun.read_all(circumstances.state):
+                if key_id in unfinished.before:
+                    ended(circumstances, unfinished, key_id)
+                    local_state.forget_seed(circumstances.state, unfinished.pairing_id)
     return Removal(
         pairing=None,
         changed=bool(cleaned),
         removed_from=tuple(cleaned),
-        remains=tuple(Remains(key=name, credential_id=None, what="leftover") for name in remaining),
+        remains=tuple(
+            Remains(key=_name(inventory, key_id), credential_id=None, what="leftover")
+            for key_id in key_ids
+            if key_id not in sessions
+        ),
     )
+
+
+def _without_ended(
+    circumstances: Circumstances, inventory: Inventory, journal: Collection[Unfinished]
+) -> tuple[Unfinished, ...]:
+    """Those that did not end; one that is in the inventory did, whatever cut off its last step."""
+    for unfinished in journal:
+        if inventory.pairing_with_id(unfinished.pairing_id) is not None:
+            begun.remove(circumstances.state, unfinished.pairing_id)
+    return begun.read_all(circumstances.state)
+
+
+def _connected(
+    circumstances: Circumstances, inventory: Inventory, key_ids: Collection[str], stack: contextlib.ExitStack
+) -> dict[str, Session]:
+    """Those keys that are connected and can delete a passkey, by id."""
+    sessions = {}
+    for key_id in key_ids:
+        known = inventory.key_with_id(key_id)
+        if known is None:
+            continue
+        with contextlib.suppress(KeyChoiceError):
+            session = stack.enter_context(opening.opened(replace(circumstances, wanted=known.name), remarking=False))
+            if session.info.listing:
+                sessions[key_id] = session
+    return sessions
+
+
+def _unlock(circumstances: Circumstances, sessions: Mapping[str, Session]) -> None:
+    if sessions:
+        circumstances.asker.check_confirmable()
+    circumstances.asker.check_pins_for(len(sessions))
+    for session in sessions.values():
+        unlocking.require_current_pin_usable(session)
+        unlocking.unlock(session, circumstances)
+
+
+def _left(session: Session, inventory: Inventory, journal: Collection[Unfinished]) -> tuple[bytes, ...]:
+    """What unfinished pairings have left on an unlocked key.
+
+    Not what was there before they were begun, and not what belongs to a pairing, here or by its record.
+    """
+    key_id = session.key.id or ""
+    begun_here = [unfinished for unfinished in journal if key_id in unfinished.before]
+    pairing_ids = {unfinished.pairing_id for unfinished in begun_here}
+    kept = _of_pairings(inventory, key_id)
+    return tuple(
+        listed.passkey.credential_id
+        for listed in session.own_credentials.list()
+        if listed.passkey.credential_id not in kept
+        and any(listed.passkey.credential_id not in unfinished.before[key_id] for unfinished in begun_here)
+        and _pairing_of(session, listed) in {None, *pairing_ids}
+    )
+
+
+def _pairing_of(session: Session, listed: Listed) -> str | None:
+    """The id of the pairing whose record goes with a credential; None: that is not known."""
+    record = record_reading.record_under(session, listed.large_blob_key)
+    return None if record is None else record.pairing_id
+
+
+def _shown(ids: Collection[bytes]) -> str:
+    return ", ".join(one.hex()[:_SHOWN_DIGITS] for one in ids)
 
 
 def offer(session: Session, circumstances: Circumstances) -> None:
@@ -149,39 +246,20 @@ def offer(session: Session, circumstances: Circumstances) -> None:
     key_id = session.key.id or ""
     if not circumstances.asker.attended:
         return
+    inventory = store.read(circumstances.home)
     for unfinished in begun.read_all(circumstances.state):
         if key_id not in unfinished.before:
             continue
-        kept = {*unfinished.before[key_id], *_of_pairings(store.read(circumstances.home), key_id)}
-        left = [one for one in own_on(session) if one not in kept]
+        left = _left(session, inventory, [unfinished])
         if left:
-            shown = ", ".join(one.hex()[:_SHOWN_DIGITS] for one in left)
-            question = f"{session.key.label} still has {shown} from a pairing that did not end. Delete it?"
+            question = f"{session.key.label} still has {_shown(left)} from a pairing that did not end. Delete it?"
             try:
                 circumstances.asker.confirm(question)
             except DeclinedError:
                 # It stays noted, and does not keep anybody from pairing.
                 continue
-            delete_new(session, kept)
+            _delete(session, left)
         ended(circumstances, unfinished, key_id)
-
-
-def _cleaned(circumstances: Circumstances, inventory: Inventory, known: KnownKey, before: Collection[bytes]) -> bool:
-    """Whether nothing is left on one key; False: it is not connected, or cannot delete a passkey."""
-    try:
-        with opening.opened(replace(circumstances, wanted=known.name), remarking=False) as session:
-            unlocking.require_current_pin_usable(session)
-            unlocking.unlock(session, circumstances)
-            delete_new(session, {*before, *_of_pairings(inventory, known.id)})
-            return session.info.listing
-    except KeyChoiceError:
-        return False
-
-
-def _again(circumstances: Circumstances, unfinished: Unfinished) -> Unfinished:
-    """As it is noted by now."""
-    all_of_them = begun.read_all(circumstances.state)
-    return next((one for one in all_of_them if one.pairing_id == unfinished.pairing_id), unfinished)
 
 
 def _of_pairings(inventory: Inventory, key_id: str) -> set[bytes]:

@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from keyctl.core import arkg, seed_cose
+from keyctl.core import arkg, seed_cose, times
 from keyctl.core.contexts import parse
 from keyctl.errors import KeyctlError
 from keyctl.operations import (
     deriving,
+    opening,
     pair_creating,
+    pair_leftovers,
     pair_removing,
     seed_trust,
 )
-from keyctl.store import inventory
-from tests.operations.pairs import Pairs
+from keyctl.store import inventory, unfinished
+from keyctl.store import state as local_state
+from tests.operations.pairs import PIN, Pairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -163,6 +166,62 @@ def test_what_can_be_paired_can_be_removed(desk, person, primary):
 
 
 # Leftovers.
+
+
+def interrupted(pairs: Pairs, before: tuple[bytes, ...] = ()) -> None:
+    blue, green = pairs.desk.record("blue"), pairs.desk.record("green")
+    unfinished.write(
+        pairs.desk.home / "state",
+        unfinished.Unfinished(
+            pairing_id="00112233445566aa",
+            primary_id=blue.id,
+            backup_id=green.id,
+            started_at=times.now(),
+            before={green.id: before},
+        ),
+    )
+
+
+def test_leftovers_are_deleted_only_after_a_yes(pairs):
+    interrupted(pairs)
+    person = pairs.person()
+    circumstances = pairs.circumstances(person)
+    with opening.opened(pairs.circumstances(pairs.person(), "virtual:green")) as session:
+        session.use_pin(PIN)
+        session.own_credentials.make(())
+    before = pairs.own_ids("green")
+    person.agrees = False
+    assert failing(pair_leftovers.clean_up, circumstances, dry_run=False).code == "declined"
+    assert pairs.own_ids("green") == before
+    assert len(pairs.unfinished()) == 1
+
+
+def test_a_seed_that_another_computer_made_meanwhile_is_no_leftover(pairs):
+    pairing = pairs.paired()
+    drop(pairs, pairing)
+    interrupted(pairs)
+    before = pairs.own_ids("green")
+    pair_leftovers.clean_up(pairs.circumstances(pairs.person()), dry_run=False)
+    assert pairs.own_ids("green") == before
+
+
+def test_a_crash_at_the_very_end_leaves_the_seed_trusted(pairs):
+    pairing = pairs.paired()
+    green = pairs.desk.record("green")
+    state = pairs.desk.home / "state"
+    unfinished.write(
+        state,
+        unfinished.Unfinished(
+            pairing_id=pairing.id,
+            primary_id=pairing.primary_id,
+            backup_id=pairing.backup_id,
+            started_at=pairing.created_at,
+            before={green.id: ()},
+        ),
+    )
+    pair_leftovers.clean_up(pairs.circumstances(pairs.person()), dry_run=False)
+    assert local_state.read_seed_pin(state, pairing.id) == pairing.seed_hash
+    assert pairs.unfinished() == ()
 
 
 # Restoring.
