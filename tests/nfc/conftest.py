@@ -17,7 +17,7 @@ from keyctl.virtual.device import VirtualDevice
 from keyctl.virtual.vpcd import serve
 
 from . import daemon
-from .desk import Desk
+from .user import Desk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -19,13 +19,13 @@ from tests.operations.pairs import FOREIGN
 
 from .browser import blobs, credentials, put_blobs, set_pin, sign_up, tries_left
 from .conftest import take_off
-from .desk import PINS
+from .user import PINS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .conftest import InReader
-    from .desk import Desk
+    from .user import Desk
 
 #: The array of large blobs before keyctl came, of other sites.
 SITES = blob_array.BlobArray(FOREIGN).content

@@ -16,13 +16,13 @@ from keyctl.core.inventory import KnownKey, RecognitionCredential
 from keyctl.store import inventory as store
 
 from .browser import set_pin, sign_up, tries_left
-from .desk import PINS
+from .user import PINS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .conftest import InReader
-    from .desk import Desk
+    from .user import Desk
 
 KIM_AT_GITHUB, KIM_AT_THE_BANK, LEE_AT_MAIL = (
     ("github.com", "kim"),
