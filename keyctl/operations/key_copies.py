@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from keyctl.core.pairings import Seed
     from keyctl.device.own_credentials import Listed
     from keyctl.device.session import Session
+    from keyctl.errors import KeyctlError
     from keyctl.operations.asking import Circumstances
 
 
@@ -207,13 +208,17 @@ def same_seed(one: Seed, other: Seed) -> bool:
     return replace(one, evidence=None, attestation="") == replace(other, evidence=None, attestation="")
 
 
-def find_all(session: Session) -> tuple[FoundCopy, ...]:
-    """The records on an unlocked key; what else keyctl has there, and what cannot be read, is left out.
+def find_all(session: Session, problems: list[KeyctlError]) -> tuple[FoundCopy, ...]:
+    """The records on an unlocked key; what else keyctl has there is left out.
+
+    Args:
+        session: The key.
+        problems: Gets what is wrong with a record that cannot be used: a newer keyctl wrote it (``store_newer``), or
+            it is damaged (``record_changed``).
 
     Raises:
         UnsupportedError: It cannot list its passkeys.
-        StoreError: A record was written by a newer keyctl (``store_newer``).
-        UnreachableError: A record is damaged (``record_changed``), or the key is gone or silent.
+        UnreachableError: The key is gone or silent.
     """
     found = []
     for listed in session.own_credentials.list():
@@ -223,7 +228,11 @@ def find_all(session: Session) -> tuple[FoundCopy, ...]:
             blob_key = session.own_credentials.read(listed.passkey.credential_id).large_blob_key
         content = session.blobs.find(blob_key) if blob_key is not None and session.blobs.supported else None
         if content is not None:
-            record = _decoded(content, session.key.label)
+            try:
+                record = _decoded(content, session.key.label)
+            except (StoreError, UnreachableError) as problem:
+                problems.append(problem)
+                continue
             told = replace(listed, large_blob_key=blob_key)
             found.append(FoundCopy(listed=told, record=record, digest=key_record.digest(content)))
     return tuple(found)

@@ -24,6 +24,7 @@ from keyctl.operations import (
     opening,
     pair_verifying,
     pair_views,
+    seed_trust,
     unlocking,
 )
 from keyctl.store import blob_keys
@@ -82,9 +83,13 @@ def restore(circumstances: Circumstances, which: str | None = None, *, dry_run: 
         unlocking.require_current_pin_usable(session)
         pin = _unlocked(session, circumstances)
         # Drills last: the process of its own that one may need takes the connection's place.
-        copies = sorted(key_copies.find_all(session), key=lambda copy: (_is_backup(copy), copy.record.method))
+        problems: list[KeyctlError] = []
+        copies = sorted(key_copies.find_all(session, problems), key=lambda copy: (_is_backup(copy), copy.record.method))
         if not copies:
-            raise _nothing_there(session)
+            raise problems[0] if problems else _nothing_there(session)
+        for problem in problems:
+            # It does not keep the others from being restored.
+            circumstances.asker.tell(f"left out: {problem.message}")
         if which is not None:
             copies = _chosen(session, copies, which)
         if dry_run:
@@ -199,6 +204,8 @@ class _Restoring:
         known = inventory.pairing_with_id(self._record.pairing_id)
         if known is not None and known.seed is not None and not key_copies.same_seed(known.seed, self._record.seed):
             raise self._planted("is of another seed than the inventory's")
+        if self._seed_pin not in {None, self._seed_hash}:
+            raise self._planted("is of another seed than the one trusted on this computer")
         tell = self._circumstances.asker.tell
         tell(f"{self._label} carries the pairing {_name(self._record)}, whose seed is {self._fingerprint}")
         verified = False
@@ -207,8 +214,8 @@ class _Restoring:
             verified = True
         else:
             self._require_pinned_record()
-            if not self._is_trusted():
-                self._compare()
+        if self._seed_pin is None and (not verified or self._is_in_place_of_another()):
+            self._compare()
         return self._record.pairing_id, self._write(verified=verified)
 
     def _drill(self) -> None:
@@ -234,16 +241,29 @@ class _Restoring:
         if stored.cred_blob != self._copy.digest:
             raise self._planted("is not the one that was stored with it")
 
-    def _is_trusted(self) -> bool:
-        """Whether this computer has trusted this very seed before."""
-        pin = local_state.read_seed_pin(self._circumstances.state, self._record.pairing_id)
-        return pin == sha256(self._record.seed.public_seed).digest()
+    @property
+    def _seed_hash(self) -> bytes:
+        return sha256(self._record.seed.public_seed).digest()
+
+    @property
+    def _seed_pin(self) -> bytes | None:
+        """What this computer trusts as the seed of the pairing; None: nothing yet."""
+        return local_state.read_seed_pin(self._circumstances.state, self._record.pairing_id)
+
+    def _is_in_place_of_another(self) -> bool:
+        """Whether this computer trusts another pairing of keys with these names or numbers."""
+        inventory = store.read(self._circumstances.home)
+        return seed_trust.in_place_of_another(self._circumstances, inventory, self._pairing())
 
     def _compare(self) -> None:
         """A record carries no evidence, so all groups are asked for."""
+        if _is_backup(self._copy):
+            why = "is of another pairing than the one that this computer trusts for these two keys."
+        else:
+            why = "proves nothing: whoever had that key and its PIN may have put it there."
         self._circumstances.asker.fingerprint(
-            f"The record on {visible(self._label)} proves nothing: whoever had that key and its PIN may have put it "
-            f"there.\nRead the fingerprint of the pairing {visible(_name(self._record))} off paper or another computer",
+            f"The record on {visible(self._label)} {why}\n"
+            f"Read the fingerprint of the pairing {visible(_name(self._record))} off paper or another computer",
             self._fingerprint,
             tuple(range(fingerprints.GROUPS)),
         )
@@ -260,7 +280,7 @@ class _Restoring:
         key_id = self._session.key.id
         assert key_id is not None
         state = self._circumstances.state
-        local_state.write_seed_pin(state, self._record.pairing_id, sha256(self._record.seed.public_seed).digest())
+        local_state.write_seed_pin(state, self._record.pairing_id, self._seed_hash)
         now = times.now()
         passkey = self._copy.listed.passkey
         copy = StoredRecord(key_id=key_id, credential_id=passkey.credential_id, user_id=passkey.user_id or b"", at=now)
@@ -273,6 +293,8 @@ class _Restoring:
             if verified:
                 pairing = replace(pairing, verified_at=now, verified_by=local_state.computer_id(state))
             changes.put_pairing(pairing)
+            inventory = changes.inventory
+        seed_trust.remember(self._circumstances, inventory, pairing)
         if self._copy.listed.large_blob_key is not None:
             blob_keys.write(state, pairing.id, key_id, self._copy.listed.large_blob_key)
         return pairing != before

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from keyctl.core import arkg, seed_cose, times
+from keyctl.core import arkg, key_record, seed_cose, times
 from keyctl.core.contexts import parse
 from keyctl.errors import KeyctlError
 from keyctl.operations import (
     deriving,
+    key_copies,
     opening,
     pair_creating,
     pair_leftovers,
     pair_removing,
+    pair_restoring,
     seed_trust,
 )
 from keyctl.store import inventory, unfinished
@@ -62,6 +65,15 @@ def swapped(pairing: Pairing) -> Pairing:
     return replace(
         pairing, id=inventory.new_id(), seed=replace(pairing.seed, public_seed=another_seed(), evidence=None)
     )
+
+
+def write_record(pairs: Pairs, name: str, content: bytes, credential_id: bytes | None = None) -> None:
+    """What somebody does who has a key and its PIN."""
+    with opening.opened(pairs.circumstances(pairs.person(), f"virtual:{name}")) as session:
+        session.use_pin(PIN)
+        for listed in session.own_credentials.list():
+            if listed.large_blob_key is not None and credential_id in {None, listed.passkey.credential_id}:
+                session.blobs.write(listed.large_blob_key, content)
 
 
 # A seed under another number.
@@ -227,4 +239,33 @@ def test_a_crash_at_the_very_end_leaves_the_seed_trusted(pairs):
 # Restoring.
 
 
+def test_the_seed_that_is_trusted_here_outlives_the_inventory(pairs):
+    """A key with a record of its own says that it is the backup key of a pairing that this computer knows."""
+    pairing = pairs.paired()
+    pairs.desk.know("red", profile="full", pin=True)
+    pair_creating.create(pairs.circumstances(pairs.person()), "red", "green", method=None, store_on_key=False)
+    pairs.desk.know("evil", profile="arkg", pin=True)
+    pair_creating.create(pairs.circumstances(pairs.person()), "red", "evil", method=None, store_on_key=True)
+    own = next(one for one in pairs.desk.inventory.pairings if one.stored_on and one.id != pairing.id)
+    record = replace(key_copies.record_of(pairs.desk.inventory, own), pairing_id=pairing.id)
+    write_record(pairs, "evil", key_record.encode(record))
+    for name in ("keys", "pairings"):
+        shutil.rmtree(pairs.desk.home / name)
+    error = failing(pair_restoring.restore, pairs.circumstances(pairs.person(), "virtual:evil"), dry_run=False)
+    assert error.code == "record_changed"
+    assert local_state.read_seed_pin(pairs.desk.home / "state", pairing.id) == pairing.seed_hash
+
+
+def test_a_record_that_cannot_be_read_does_not_hide_the_others(pairs):
+    first, second = two(pairs)
+    write_record(pairs, "green", b"nonsense", second.seed.credential_id)
+    drop(pairs, first)
+    person = pairs.person()
+    pair_restoring.restore(pairs.circumstances(person, "virtual:green"), "blue/green", dry_run=False)
+    assert first.id in {one.id for one in pairs.desk.inventory.pairings}
+
+
 # At the same time.
+
+
+# A file.
