@@ -34,7 +34,7 @@ from keyctl.store import unfinished as begun
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from keyctl.core.inventory import Inventory
+    from keyctl.core.inventory import Inventory, KnownKey
     from keyctl.core.key_record import KeyRecord
     from keyctl.core.pair_methods import Choice
     from keyctl.device.session import Session
@@ -133,14 +133,18 @@ def _check(inventory: Inventory, keys: KeyPair) -> None:
                 f"name a key that is in use; if {key.name} is, run `keyctl scan -k` with it, or `keyctl found`",
                 key=key.name,
             )
-    for pairing in inventory.pairings_of(keys.backup.id):
-        if pairing.primary_id == keys.primary.id and pairing.retired_at is None:
+    _require_unpaired(inventory, keys.primary, keys.backup)
+
+
+def _require_unpaired(inventory: Inventory, primary: KnownKey, backup: KnownKey) -> None:
+    for pairing in inventory.pairings_of(backup.id):
+        if pairing.primary_id == primary.id and pairing.retired_at is None:
             label = pair_choice.label(inventory, pairing)
             raise NotFoundError(
                 "pairing_exists",
-                f"{names} are paired already, by the method {pairing.method}",
+                f"{primary.name} and {backup.name} are paired already, by the method {pairing.method}",
                 f"`keyctl pair verify {label}` tries it; to pair them anew, `keyctl pair remove {label}` first",
-                key=keys.backup.name,
+                key=backup.name,
             )
 
 
@@ -350,15 +354,17 @@ def _note(making: _Making, pairing: Pairing) -> None:
 
 @contextlib.contextmanager
 def _writing(circumstances: Circumstances, pairing: Pairing) -> Iterator[store.Changes]:
-    """The inventory for one more pairing, whose keys are still known."""
+    """The inventory for one more pairing, whose keys are still known and still not paired."""
     with store.changing(circumstances.home, circumstances.waits.lock_s) as changes:
-        for key_id in (pairing.primary_id, pairing.backup_id):
-            if changes.inventory.key_with_id(key_id) is None:
-                raise NotFoundError(
-                    "name_not_found",
-                    "one of the two keys was forgotten while they were paired",
-                    "add it again with `keyctl add NAME`, and pair the two again",
-                )
+        primary, backup = map(changes.inventory.key_with_id, (pairing.primary_id, pairing.backup_id))
+        if primary is None or backup is None:
+            raise NotFoundError(
+                "name_not_found",
+                "one of the two keys was forgotten while they were paired",
+                "add it again with `keyctl add NAME`, and pair the two again",
+            )
+        # Another process may have been faster.
+        _require_unpaired(changes.inventory, primary, backup)
         yield changes
 
 

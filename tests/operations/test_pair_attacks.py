@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from keyctl.core import arkg, key_record, seed_cose, times
 from keyctl.core.contexts import parse
+from keyctl.core.pairings import Method, Pairing
 from keyctl.errors import KeyctlError
 from keyctl.operations import (
     deriving,
@@ -27,8 +29,6 @@ from tests.operations.pairs import PIN, Pairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from keyctl.core.pairings import Pairing
 
 HOST = "ssh:server.example.com"
 
@@ -266,6 +266,19 @@ def test_a_record_that_cannot_be_read_does_not_hide_the_others(pairs):
 
 
 # At the same time.
+
+
+def test_two_keys_are_paired_once_however_many_try(pairs):
+    def create(_number: int) -> str:
+        try:
+            pairs.create(pairs.person(), method=Method.REGISTRATION)
+        except KeyctlError as error:
+            return error.code
+        return "made"
+
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(create, range(8)))
+    assert sorted(results) == ["made", *["pairing_exists"] * 7]
 
 
 # A file.
