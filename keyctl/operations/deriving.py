@@ -179,7 +179,7 @@ def _plan(circumstances: Circumstances, which: str | None, targets: Sequence[Tar
             key = derivations.derive(pairing.seed, target, now=now)
             new.append(key)
         elif not derivations.recomputes(pairing.seed, key):
-            raise _tampered(target, label)
+            raise _tampered(key, label)
         keys.append(key)
     if new and len(pairing.derived) + len(new) > MAX_KEYS:
         raise UsageError(
@@ -226,10 +226,10 @@ def _not_derived(target: Target, label: str) -> NotFoundError:
     )
 
 
-def _tampered(target: Target, label: str) -> StoreError:
+def _tampered(key: DerivedKey, label: str) -> StoreError:
     return StoreError(
         "pairing_changed",
-        f"the recorded key for {target.text} is not the one that follows from the seed of {label}",
+        f"the recorded key for {key.target} is not the one that follows from the seed of {label}",
         "somebody changed the inventory: do not use this key, and restore the inventory from a backup",
     )
 
@@ -268,6 +268,11 @@ def _result(plan: _Plan, derived: Sequence[DerivedKey], *, checked: bool, change
     known = plan.inventory.key_with_id(plan.pairing.primary_id)
     endorsed = None if known is None else endorsements.endorsed(derived, known.recognition.public_key)
     recorded = {key.target: key for key in derived}
+    for key in plan.keys:
+        now = recorded.get(key.target, key)
+        # Looked at before the touch, and read anew after it.
+        if (now.public_key, now.key_handle) != (key.public_key, key.key_handle):
+            raise _tampered(key, plan.label)
     return Derivation(
         pairing=plan.label,
         method=plan.pairing.method,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from keyctl.core import arkg, key_record, seed_cose, times
+from keyctl.core import arkg, derivations, key_record, seed_cose, times
 from keyctl.core.contexts import parse
 from keyctl.core.pairings import Method, Pairing
 from keyctl.errors import KeyctlError
@@ -279,6 +279,22 @@ def test_two_keys_are_paired_once_however_many_try(pairs):
     with ThreadPoolExecutor(4) as pool:
         results = list(pool.map(create, range(8)))
     assert sorted(results) == ["made", *["pairing_exists"] * 7]
+
+
+def test_a_key_that_is_swapped_while_somebody_touches_is_not_handed_out(pairs):
+    pairing = pairs.paired()
+    known = derivations.derive(pairing.seed, parse("ssh:old.example.com"), now=times.now())
+    put(pairs, replace(pairing, derived=(known,)))
+    forged = replace(known, public_key=b"\x04" + bytes(64))
+
+    def swap(text: str) -> None:
+        if "one touch" in text:
+            put(pairs, replace(pairing, derived=(forged,)))
+
+    person = pairs.person(acts=swap)
+    targets = [parse("ssh:old.example.com"), parse(HOST)]
+    error = failing(deriving.derive, pairs.circumstances(person), None, targets)
+    assert error.code == "pairing_changed"
 
 
 # A file.
