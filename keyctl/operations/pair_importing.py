@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from keyctl.core import arkg, binding, derivations, fingerprints, merging, times
+from keyctl.core.names import quoted
 from keyctl.core.pairings import Method, Pairing, with_copy
 from keyctl.core.text import visible
 from keyctl.errors import NotFoundError, StoreError, UnsupportedError, UsageError
@@ -199,6 +200,13 @@ def _check_keys(inventory: Inventory, primary: KnownKey, offered: SeedFile, sour
     here = inventory.key_with_id(backup.id)
     if here is not None and here.recognition.public_key != backup.recognition.public_key:
         raise _refused(source, f"it says of {here.name} what is not known of it here")
+    if here is not None and here.state is not KeyState.ACTIVE:
+        raise UsageError(
+            "usage",
+            f"{here.name} is marked as {here.state}",
+            f"a key that is gone can take over nothing; if you have it, run `keyctl found {quoted(here.name)}`",
+            key=here.name,
+        )
 
 
 def _imported_before(inventory: Inventory, primary: KnownKey, offered: SeedFile) -> Pairing | None:

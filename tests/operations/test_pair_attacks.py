@@ -13,11 +13,14 @@ from keyctl.core import arkg, derivations, key_record, seed_cose, times
 from keyctl.core.contexts import parse
 from keyctl.core.pairings import Method, Pairing
 from keyctl.errors import KeyctlError
+from keyctl.model import KeyState
 from keyctl.operations import (
     deriving,
     key_copies,
     opening,
     pair_creating,
+    pair_exporting,
+    pair_importing,
     pair_leftovers,
     pair_removing,
     pair_restoring,
@@ -298,3 +301,12 @@ def test_a_key_that_is_swapped_while_somebody_touches_is_not_handed_out(pairs):
 
 
 # A file.
+
+
+def test_a_backup_key_that_is_marked_as_lost_is_not_paired_by_a_file(pairs):
+    exporting = pairs.circumstances(pairs.person())
+    exported = pair_exporting.export(exporting, "green", None)
+    pairs.desk.put(replace(pairs.desk.record("green"), state=KeyState.LOST))
+    importing = pairs.circumstances(pairs.person())
+    error = failing(pair_importing.import_content, importing, exported.content.encode(), "seed.json", "blue")
+    assert (error.code, error.key) == ("usage", "green")
