@@ -51,7 +51,7 @@ def test_backup_key_signs_alone_and_either_key_brings_the_pairing_back(computer,
     keyctl("pair", "create", "blue", "green", status=8)
     green.replug()
     assert sites(green) == [BANK, OWN_SITE]
-    assert keyctl("pair", "remove", "--leftovers")["removed_from"] == ["green"]
+    assert keyctl("pair", "remove", "--leftovers", "--yes")["removed_from"] == ["green"]
     assert sites(green) == sites(blue) == [BANK]
 
     made = keyctl("pair", "create", "blue", "green")["pairing"]

@@ -256,10 +256,10 @@ def require_cleaned_up(cards: Cards, desk: Desk, left: set[str]) -> None:
     tried = desk.keyctl("pair", "remove", "--leftovers", "--dry-run")
     named = {remains["key"] for remains in tried["remains"]}
     assert left <= named
-    done = desk.keyctl("pair", "remove", "--leftovers")
+    done = desk.keyctl("pair", "remove", "--leftovers", "--yes")
     assert (set(done["removed_from"]), done["remains"]) == (named, [])
     cards.require_clean()
-    assert not desk.keyctl("pair", "remove", "--leftovers")["changed"]
+    assert not desk.keyctl("pair", "remove", "--leftovers", "--yes")["changed"]
 
 
 def test_a_software_seed_whose_key_goes_before_it_is_opened_again_is_named(cards, desk):
