@@ -55,12 +55,11 @@ def table(pairings: Sequence[PairingView]) -> str:
             _METHOD_WORDS[pairing.method],
             state(pairing),
             pairing.fingerprint,
-            pairing.attestation,
             str(pairing.derived_count) if pairing.fingerprint is not None else None,
         )
         for pairing in pairings
     ]
-    return tables.table(("PAIRING", "METHOD", "STATE", "FINGERPRINT", "ATTESTATION", "DERIVED"), rows)
+    return tables.table(("PAIRING", "METHOD", "STATE", "FINGERPRINT", "DERIVED"), rows)
 
 
 def block(pairing: PairingView) -> str:
@@ -124,14 +123,15 @@ def removed(removal: Removal) -> str:
 def remains(removal: Removal, *, dry_run: bool) -> list[str]:
     """What is left on which key."""
     if removal.pairing is None:
-        left = [f"something may be left on {one.key}: plug it in and run this again" for one in removal.remains]
+        again = "this was a dry run" if dry_run else "plug it in and run this again"
+        left = [f"something may be left on {one.key}: {again}" for one in removal.remains]
         return left or ([] if removal.changed else ["nothing is left of any pairing"])
     told = [(one.key, one.what, (one.credential_id or b"").hex()[:_SHOWN_DIGITS]) for one in removal.remains]
     if dry_run:
         return [f"on {key}: its {what}, {shown}" for key, what, shown in told]
     return [
-        f"{key} was not connected, or cannot delete it, and keeps its {what} ({shown}), which is of no use any more "
-        "and takes the room of one passkey"
+        f"{key} was not connected, or cannot delete it, and keeps its {what} ({shown}), which takes the room of one "
+        f"passkey; to delete it, plug {key} in: `keyctl pair restore -k {quoted(key)}`, then `keyctl pair remove`"
         for key, what, shown in told
     ]
 

@@ -148,7 +148,7 @@ class Person:
             raise UsageError(
                 "usage",
                 f"{keys} keys want their PIN, and lines from stdin or a file do not say whose they are",
-                "choose one key with -k, or give --pin-command CMD, which sees KEYCTL_KEY",
+                "give --pin-command CMD, which sees KEYCTL_KEY; where one key will do, choose it with -k",
             )
 
     def confirm(self, question: str, text: str | None = None) -> None:
@@ -199,7 +199,7 @@ class Person:
             raise UsageError(
                 "confirm_required",
                 f"this wants a fingerprint to be compared, and {self._nobody_to_ask}",
-                "give --confirm FINGERPRINT with all of it as the other computer shows it",
+                "give --confirm FINGERPRINT: all four groups, from paper or from the screen of the other computer",
             )
         wanted = _groups_in_words(chosen)
         for attempt in range(_FINGERPRINT_ROUNDS):

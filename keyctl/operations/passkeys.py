@@ -245,7 +245,8 @@ def _require_passkeys(passkeys: Sequence[Passkey]) -> None:
             raise UsageError(
                 "usage",
                 f"{passkey.credential_id.hex()[:16]} is no passkey but keyctl's own record of a {passkey.purpose}",
-                "`keyctl pair remove` removes it together with what belongs to it",
+                "`keyctl pair remove` removes it together with what belongs to it; where no pairing is known, first "
+                "`keyctl pair restore`",
             )
 
 

@@ -157,7 +157,9 @@ class Stage:
             )
         text = re.sub(r"\b20\d\d-\d\d-\d\d(T[0-9:]{8}Z)?", "<date>", text)
         text = re.sub(
-            r"\b[0-9a-f]{16}(?=\.json\b)|(?<=its record, |..its seed, |pair remove )[0-9a-f]{16}", "<id>", text
+            r"\b[0-9a-f]{16}(?=\.json\b)|(?<=record, |..seed, |record \(|..seed \(|.remove )[0-9a-f]{16}",
+            "<id>",
+            text,
         )
         text = re.sub(r"\b[A-Z2-7]{5}(-[A-Z2-7]{5}){3}\b", "<seed>", text)
         text = re.sub(r"(?<=^\[[ x]\] )[0-9a-f]{10}(?=  )", "<step>", text, flags=re.MULTILINE)
