@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import click
@@ -12,10 +13,12 @@ from keyctl.cli.completions import known_names, pairing_names
 from keyctl.cli.frame import Group, Outcome
 from keyctl.cli.options import unicode_text
 from keyctl.core.text import visible
+from keyctl.errors import KeyctlError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from keyctl.operations.asking import Circumstances
     from keyctl.operations.pair_creating import Creation
 
 _METHODS = ("auto", "arkg", "webauthn_draft", "software", "registration")
@@ -93,15 +96,16 @@ def _create(
 
     circumstances = app.circumstances(context)
     naming.require_no_key_option(circumstances)
-    result = pair_creating.create(
-        circumstances,
-        primary,
-        backup,
-        method=None if method == "auto" else Method(method),
-        store_on_key=not no_store_on_key,
-        allow_unattested=allow_unattested,
-        dry_run=dry_run,
-    )
+    with _left_told(circumstances):
+        result = pair_creating.create(
+            circumstances,
+            primary,
+            backup,
+            method=None if method == "auto" else Method(method),
+            store_on_key=not no_store_on_key,
+            allow_unattested=allow_unattested,
+            dry_run=dry_run,
+        )
     return Outcome(data=result, text=lambda: _created(result, primary, backup), notes=_creation_notes(result))
 
 
@@ -220,6 +224,20 @@ def _restore(context: click.Context, *, pairing: str | None, confirm: str | None
         text=lambda: pair_text.restored(restored, dry_run=dry_run),
         notes=pair_text.after_restoring(restored),
     )
+
+
+@contextlib.contextmanager
+def _left_told(circumstances: Circumstances) -> Iterator[None]:
+    """Name what an interrupted pairing leaves on the keys, at once and not only when the next one is begun."""
+    from keyctl.operations import pair_leftovers
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        with contextlib.suppress(KeyctlError):
+            for line in pair_leftovers.told(circumstances):
+                circumstances.asker.tell(line)
+        raise
 
 
 def _created(result: Creation, primary: str, backup: str) -> str:
