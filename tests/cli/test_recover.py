@@ -217,6 +217,18 @@ def test_the_document_comes_when_it_listens_and_is_the_only_one(background, tmp_
 
 
 @pytest.mark.usefixtures("paired")
+def test_of_many_keys_the_first_are_told_and_how_to_choose(child, run, tmp_path):
+    (tmp_path / "hosts").write_text("".join(f"ssh:host{number}\n" for number in range(20)))
+    assert run("pair", "derive", "--for-file", str(tmp_path / "hosts"), "--from-record").status == 0
+    ran = child("recover", "ssh-agent", "--for", "ssh:host15", "--", "sh", "-c", "ssh-add -l | wc -l")
+    assert ran.out.strip() == "22"
+    told = ran.err.splitlines()
+    assert len(told) == 9
+    assert told[0].startswith("offers ssh:host15 of blue/green, SHA256:")
+    assert told[-1].startswith("and 14 more; ")
+
+
+@pytest.mark.usefixtures("paired")
 def test_the_status_of_the_command_is_passed_on_and_stdout_is_its_own(child):
     ran = child("recover", "ssh-agent", "--", "sh", "-c", "ssh-add -l | wc -l; exit 10")
     assert (ran.status, ran.out.strip()) == (10, "2")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _MAX_MINUTES = 12 * 60
 _SECONDS_PER_MINUTE = 60
 _COMMAND = "command"
+#: Of the keys that are offered; more than this many no server lets anybody try, and they would fill the screen.
+_SHOWN_KEYS = 8
 
 
 class _WithCommand(Command):
@@ -161,9 +163,11 @@ def _announce(listening: Listening, settings: Settings, *, alone: bool) -> None:
         byte_streams.write(f"SSH_AUTH_SOCK={shlex.quote(listening.socket)}; export SSH_AUTH_SOCK;\n".encode())
     if settings.quiet or settings.json:
         return
-    for key in listening.keys:
+    for key in listening.keys[:_SHOWN_KEYS]:
         note = "" if key.recorded else " (not recorded here)"
         terminal.say(f"offers {key.target} of {key.pairing}, {key.fingerprint}{note}")
+    if (more := len(listening.keys) - _SHOWN_KEYS) > 0:
+        terminal.say(f"and {more} more; a server takes a few tries only: --for ssh:HOST puts the right one first")
 
 
 def _end_with_the_terminal() -> None:
