@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from keyctl.core import sites
 from keyctl.core.holdings import Evidence, How
 from keyctl.core.inventory import Recovery
+from keyctl.core.names import quoted
 from keyctl.model import KeyState
 
 if TYPE_CHECKING:
@@ -154,6 +155,8 @@ class Sheet:
         )
 
     def _hint(self, account: Account) -> str | None:
+        if (waiting := self._not_handed_over(account)) is not None:
+            return waiting
         # A key is derived for a host, whatever account it opens there.
         if not account.told and not any(map(_is_of_host, account.holdings)):
             known = "service edit NAME --new-account" if account.services else "service add NAME --rp RP --account"
@@ -162,6 +165,19 @@ class Sheet:
             return "declared on a key that is not in the inventory; say on which: `keyctl service edit NAME --on KEY`"
         if not account.exact:
             return "no key tells the whole RP id of this site, so nothing else can be matched with it"
+        return None
+
+    def _not_handed_over(self, account: Account) -> str | None:
+        """What to do about a key that was derived for a host, and opens nothing as nobody said that it is there."""
+        if any(map(self.counts, account.holdings)):
+            return None
+        for held in account.holdings:
+            if (made := held.derived) is not None and _is_of_host(held) and made.usable and not made.handed_over_at:
+                backup, target = quoted(self.columns[held.key.id]), quoted(made.target)
+                return (
+                    f"install the key that was derived for {backup} there, then note it: "
+                    f"`keyctl pair derive {backup} --handed-over {target}`"
+                )
         return None
 
 
