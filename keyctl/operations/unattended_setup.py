@@ -108,6 +108,7 @@ def off(circumstances: Circumstances, *, dry_run: bool) -> Unattended:
 
     Raises:
         KeyChoiceError: Several keys have one, or the key that is meant is not there.
+        NotFoundError: No key has one, and none or several are connected (``name_not_found``).
         StoreError: The keyring cannot be used.
     """
     key = _meant(circumstances)
@@ -214,8 +215,15 @@ def _meant(circumstances: Circumstances) -> Key:
                 f"choose one with -k, like `-k {quoted(noted[0].name)}`",
                 details=Details(candidates=tuple(key.name for key in noted)),
             )
-    with opening.opened(circumstances) as session:
-        return session.key
+    try:
+        with opening.opened(circumstances) as session:
+            return session.key
+    except KeyChoiceError as error:
+        if wanted is not None:
+            raise
+        # Another key plugged in, or a choice, would not help.
+        hint = "there is nothing to switch off; `keyctl unattended list` shows the keys that have one"
+        raise NotFoundError("name_not_found", "no key has a token on this computer", hint) from error
 
 
 def _known_as(inventory: Inventory, wanted: str) -> KnownKey:

@@ -394,6 +394,15 @@ def test_off_where_there_is_none(office):
     assert (result.key.name, result.changed) == ("blue", False)
 
 
+def test_off_asks_for_no_choice_where_none_has_one(office):
+    office.desk.know("green", pin=True)
+    error = failing(NotFoundError, unattended_setup.off, office.alone(), dry_run=False)
+    assert (error.code, error.message) == ("name_not_found", "no key has a token on this computer")
+    keys.unplug(office.desk.folder, "blue")
+    keys.unplug(office.desk.folder, "green")
+    failing(NotFoundError, unattended_setup.off, office.alone(), dry_run=False)
+
+
 def test_the_list_says_whether_they_work(office):
     office.desk.know("green", pin=True)
     office.on()
