@@ -47,7 +47,7 @@ def ask(circumstances: Circumstances, inventory: Inventory, pairing: Pairing, ke
         raise NotFoundError(
             "name_not_found",
             f"the primary key of the pairing {label} is not known here, so it cannot endorse anything",
-            "plug it in and name it with `keyctl add`, or derive with --from-record",
+            "plug it in and run `keyctl pair restore`, which knows it by its record; or derive with --from-record",
         )
     with opening.opened(replace(circumstances, wanted=circumstances.wanted or known.name)) as session:
         # One that tells nothing without its PIN may still be the right one.
