@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from keyctl.core import coverage
+from keyctl.core.names import quoted
 from keyctl.errors import KeyChoiceError, UnreachableError
 from keyctl.model import Recognition
 from keyctl.operations import key_reading, noting, opening, pair_choice, recognising, unlocking
@@ -128,8 +129,23 @@ def verify(circumstances: Circumstances, inventory: Inventory, pairing: Pairing)
                 "plug it in again and run the command again",
                 key=session.key.label,
             )
-        left = gaps(store.read(circumstances.home), pairing)
+        inventory = store.read(circumstances.home)
+        left = gaps(inventory, pairing)
+        if (primary := _unread_primary(inventory, pairing)) is not None:
+            circumstances.asker.tell(
+                f"nobody knows what {primary} opens, so {session.key.label} was compared with nothing: "
+                f"`keyctl scan -k {quoted(primary)}`"
+            )
         return Check(key=session.key, scanned=scanned, succeeded=not left, gaps=left)
+
+
+def _unread_primary(inventory: Inventory, pairing: Pairing) -> str | None:
+    """The name of the primary key, where it was never read and nobody said what it opens."""
+    primary = inventory.key_with_id(pairing.primary_id)
+    if primary is None or primary.passkeys_read_at is not None:
+        return None
+    known = any(primary.id in opened.by for opened in coverage.openings_of_pair(inventory, pairing))
+    return None if known else primary.name
 
 
 @contextlib.contextmanager

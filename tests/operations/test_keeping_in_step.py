@@ -130,6 +130,17 @@ def test_the_drill_reads_the_backup_key_anew(desk, person):
     assert [one.rp_id for one in check.scanned.added] == ["a.example"]
 
 
+def test_a_primary_key_that_was_never_read_is_no_reason_to_be_easy(desk, person):
+    pair = paired(desk)
+    who = person(pins=[PIN])
+    assert verify(desk, who, pair).succeeded
+    assert who.told[-1].endswith("green was compared with nothing: `keyctl scan -k blue`")
+    scan(desk, person, "blue")
+    who = person(pins=[PIN])
+    assert not verify(desk, who, pair).succeeded
+    assert not any("compared with nothing" in line for line in who.told)
+
+
 @pytest.mark.parametrize("profile", ["u2f", "fido2.0"])
 def test_a_backup_key_that_lists_nothing_is_touched_all_the_same(desk, person, profile):
     pair = paired(desk, profile, pin=False)
