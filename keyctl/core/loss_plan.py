@@ -207,7 +207,7 @@ def _derived_step(writer: Writer, inventory: Inventory, lost: KnownKey, pairing:
     else:
         text, commands = _activation(backup.name, kind, label, site)
     if derived.handed_over_at is None and kind != "rp":
-        text += ", if it is installed there: that was not noted"
+        text += " (whether the derived one is installed there was not noted)"
     if pairing.retired_at is not None and backup is not None:
         commands += (f"keyctl recover promote {quoted(backup.name)} --replaced {quoted(derived.target)}",)
     return writer.step(

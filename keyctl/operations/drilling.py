@@ -133,4 +133,6 @@ def _pairing_drill(circumstances: Circumstances, inventory: Inventory, pairing: 
         # A seed that is not trusted is a finding of its own.
         circumstances.asker.tell(f"not held: {error.message}")
         return None
+    if drill.verified:
+        circumstances.asker.tell(f"the pairing {label} works: its backup key can take over")
     return drill.reason

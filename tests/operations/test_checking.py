@@ -296,6 +296,7 @@ def test_a_drill_proves_every_key_and_the_pairing_of_the_backup(pairs, check, pe
     health = check(drill=True, who=who, touch_s=5.0)
     assert pairing_results(health)["pairing_drill"] == "ok"
     assert [request.key for request in who.requests] == ["green"]
+    assert who.told[-1] == "the pairing blue/green works: its backup key can take over"
     for name in ("blue", "green"):
         at = health_files.read_drill(pairs.desk.home, pairs.desk.record(name).id)
         assert at is not None
