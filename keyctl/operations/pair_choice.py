@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from keyctl.core.names import composed
+from keyctl.core.names import composed, quoted
 from keyctl.errors import Details, NotFoundError
 from keyctl.store import inventory as store
 
@@ -70,6 +70,12 @@ def label(inventory: Inventory, pairing: Pairing) -> str:
     """PRIMARY/BACKUP for people; a key that is not known here is a question mark."""
     names = (name_of(inventory, key_id) or _UNKNOWN for key_id in (pairing.primary_id, pairing.backup_id))
     return "/".join(names)
+
+
+def word(inventory: Inventory, pairing: Pairing) -> str:
+    """A pairing as one word of a command line that is proposed to a person."""
+    found = [name_of(inventory, key_id) for key_id in (pairing.primary_id, pairing.backup_id)]
+    return pairing.id if None in found else "/".join(quoted(name) for name in found if name is not None)
 
 
 def names(home: Path) -> list[str]:

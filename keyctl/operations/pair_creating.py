@@ -139,11 +139,11 @@ def _check(inventory: Inventory, keys: KeyPair) -> None:
 def _require_unpaired(inventory: Inventory, primary: KnownKey, backup: KnownKey) -> None:
     for pairing in inventory.pairings_of(backup.id):
         if pairing.primary_id == primary.id and pairing.retired_at is None:
-            label = pair_choice.label(inventory, pairing)
+            word = pair_choice.word(inventory, pairing)
             raise NotFoundError(
                 "pairing_exists",
                 f"{primary.name} and {backup.name} are paired already, by the method {pairing.method}",
-                f"`keyctl pair verify {label}` tries it; to pair them anew, `keyctl pair remove {label}` first",
+                f"`keyctl pair verify {word}` tries it; to pair them anew, `keyctl pair remove {word}` first",
                 key=backup.name,
             )
 

@@ -141,7 +141,7 @@ class Desk:
             raise PinError(
                 "pin_not_set",
                 f"{label} has no PIN yet, and without one anybody who finds it could use it",
-                f"give it one with `keyctl pin set -k {label}`",
+                f"give it one with `keyctl pin set -k {quoted(label)}`",
                 key=label,
             )
 

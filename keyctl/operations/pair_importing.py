@@ -221,7 +221,7 @@ def _imported_before(inventory: Inventory, primary: KnownKey, offered: SeedFile)
             raise NotFoundError(
                 "pairing_exists",
                 f"the two keys are paired already, as {label}, by another seed",
-                f"`keyctl pair remove {label}` first, if the file is to take its place",
+                f"`keyctl pair remove {pair_choice.word(inventory, pairing)}` first, if the file is to take its place",
                 key=primary.name,
             )
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -98,6 +99,18 @@ def test_several_pairings_are_listed(pairs):
     error = failing(pair_choice.find, pairs.desk.inventory, None)
     assert (error.code, error.exit_status) == ("pairing_ambiguous", Exit.NOT_FOUND)
     assert set(error.details.candidates) == {"blue/green", "blue/red"}
+
+
+def test_a_pairing_of_keys_with_odd_names_is_told_as_one_word_that_means_it(pairs):
+    pairs.paired(method=Method.REGISTRATION)
+    for old, new in (("blue", "my blue"), ("green", "it's green")):
+        naming.edit(pairs.circumstances(pairs.person()), old, naming.Notes(), new_name=new, dry_run=False)
+    circumstances = pairs.circumstances(pairs.person())
+    error = failing(pair_creating.create, circumstances, "my blue", "it's green", method=None, store_on_key=True)
+    assert error.code == "pairing_exists"
+    [command] = [part for part in (error.hint or "").split("`") if part.startswith("keyctl pair verify ")]
+    [word] = shlex.split(command)[3:]
+    assert pair_choice.find(pairs.desk.inventory, word) == pairs.desk.inventory.pairings[0]
 
 
 # The drill.
