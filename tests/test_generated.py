@@ -55,6 +55,19 @@ def test_generated_files_are_current(generate):
     assert not stale, "run `PYTHONPATH=. python man/generate.py`"
 
 
+def test_the_shell_offers_files_wherever_one_is_named(generate):
+    named = [
+        (context, parameter)
+        for context in commands(generate)
+        for parameter in context.command.get_params(context)
+        if re.search(r"\bFILE\b", parameter.make_metavar(context))
+    ]
+    assert len(named) > 10
+    for context, parameter in named:
+        offered = [item.type for item in parameter.shell_complete(context, "some")]
+        assert offered == ["file"], (context.command_path, parameter.name)
+
+
 def test_output_does_not_depend_on_the_terminal_or_the_hash_seed():
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "COLUMNS": "200", "PYTHONHASHSEED": "1"}
     script = [sys.executable, str(ROOT / "man" / "generate.py"), "--check"]

@@ -39,6 +39,25 @@ def pairing_names(context: click.Context, _parameter: click.Parameter, incomplet
     return _offered(context, pair_choice.names, incomplete)
 
 
+def files(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Whatever files the shell itself offers."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="file")]
+
+
+def folders(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Whatever folders the shell itself offers."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="dir")]
+
+
+def pairing_names_or_files(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """What the pairings are called, and files where none begins with *incomplete*; bash offers one kind only."""
+    return pairing_names(context, parameter, incomplete) or files(context, parameter, incomplete)
+
+
 def _offered(context: click.Context, names: Callable[[Path], Iterable[str]], incomplete: str) -> list[CompletionItem]:
     from click.shell_completion import CompletionItem
 

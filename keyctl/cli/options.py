@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from keyctl.cli.completions import known_names
+from keyctl.cli.completions import files, folders, known_names
 from keyctl.core.text import is_unicode
 
 if TYPE_CHECKING:
@@ -107,7 +107,9 @@ SHARED_OPTIONS: tuple[click.Option, ...] = (
         "another program (5). Without a terminal all are 0.",
     ),
     _option("--pin-stdin", is_flag=True, help="Read PINs from stdin, one a line: the current one, then the new one."),
-    _option("--pin-file", metavar="FILE", help="Read PINs from FILE, which nobody else may read."),
+    _option(
+        "--pin-file", metavar="FILE", shell_complete=files, help="Read PINs from FILE, which nobody else may read."
+    ),
     _option(
         "--pin-command",
         metavar="CMD",
@@ -119,7 +121,9 @@ SHARED_OPTIONS: tuple[click.Option, ...] = (
         is_flag=True,
         help="Spend a PIN without a person although the last one given to this key that way was wrong.",
     ),
-    _option("--home", metavar="DIR", help="Where keyctl keeps its files; KEYCTL_HOME says the same."),
+    _option(
+        "--home", metavar="DIR", shell_complete=folders, help="Where keyctl keeps its files; KEYCTL_HOME says the same."
+    ),
     _option("-v", "--verbose", is_flag=True, help="Say on stderr what is sent to the key, without PINs."),
     _option("-q", "--quiet", is_flag=True, help="Print no text but errors; JSON is printed all the same."),
 )

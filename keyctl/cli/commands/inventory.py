@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from keyctl.cli.completions import files
 from keyctl.cli.frame import Group, Outcome
 from keyctl.cli.options import settings_of
 from keyctl.core.text import visible
@@ -28,7 +29,9 @@ def COMMAND() -> None:  # noqa: N802  # as in the catalogue
 
 
 @COMMAND.command(name="export", short_help="Write the whole inventory as one document.")
-@click.argument("file", metavar="[FILE]", required=False, help="Where to write; nothing or - for stdout.")
+@click.argument(
+    "file", metavar="[FILE]", required=False, shell_complete=files, help="Where to write; nothing or - for stdout."
+)
 @click.option("--with-owner", is_flag=True, help="Tell whose the keys are.")
 @click.option("--with-location", is_flag=True, help="Tell where the keys lie.")
 @click.option("--yes", is_flag=True, help="Replace FILE without asking.")
@@ -56,7 +59,7 @@ def export(
 
 
 @COMMAND.command(name="import", short_help="Take in what another computer's inventory says.")
-@click.argument("file", metavar="FILE", help="What `inventory export` wrote; - for stdin.")
+@click.argument("file", metavar="FILE", shell_complete=files, help="What `inventory export` wrote; - for stdin.")
 @_DRY_RUN
 @click.pass_context
 def import_file(context: click.Context, *, file: str, dry_run: bool) -> Outcome:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import click
 
-from keyctl.cli.completions import known_names
+from keyctl.cli.completions import files, known_names
 from keyctl.cli.frame import Command, Outcome
 from keyctl.cli.options import unicode_text
 
@@ -23,6 +23,7 @@ from keyctl.cli.options import unicode_text
     "--from",
     "files",
     metavar="FILE",
+    shell_complete=files,
     multiple=True,
     help="Take in what `inventory export` wrote on another computer first; - for stdin.",
 )

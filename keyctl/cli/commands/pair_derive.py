@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from keyctl.cli.completions import pairing_names
+from keyctl.cli.completions import files, pairing_names
 from keyctl.cli.frame import Command, Outcome
 from keyctl.cli.options import unicode_text
 from keyctl.core.text import visible
@@ -44,7 +44,9 @@ def _unicode_texts(context: click.Context, parameter: click.Parameter, values: t
     callback=_unicode_texts,
     help="What the key is for: rp:DOMAIN, rp:DOMAIN/ACCOUNT, ssh:HOST or sign:LABEL; may be given several times.",
 )
-@click.option("--for-file", metavar="FILE", help="Read targets from FILE, one a line; - for stdin.")
+@click.option(
+    "--for-file", metavar="FILE", shell_complete=files, help="Read targets from FILE, one a line; - for stdin."
+)
 @click.option(
     "--format",
     "form",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from keyctl.cli.completions import known_names
+from keyctl.cli.completions import files, known_names
 from keyctl.cli.frame import Command, Outcome
 from keyctl.cli.options import unicode_text
 from keyctl.core.text import visible
@@ -27,7 +27,13 @@ _NOTHING = "nothing was changed: this was a dry run"
     shell_complete=known_names,
     help="The name of the backup key, which makes the seed.",
 )
-@click.argument("file", metavar="[FILE]", required=False, help="The file to write, a new one; nothing or - for stdout.")
+@click.argument(
+    "file",
+    metavar="[FILE]",
+    required=False,
+    shell_complete=files,
+    help="The file to write, a new one; nothing or - for stdout.",
+)
 @_DRY_RUN
 @click.pass_context
 def EXPORT(context: click.Context, *, backup: str, file: str | None, dry_run: bool) -> Outcome:  # noqa: N802  # as the other commands
@@ -47,7 +53,7 @@ def EXPORT(context: click.Context, *, backup: str, file: str | None, dry_run: bo
 
 
 @click.command(name="import", cls=Command, short_help="Pair a primary key with the seed in a file.")
-@click.argument("file", metavar="FILE", help="What `pair export` wrote; - for stdin.")
+@click.argument("file", metavar="FILE", shell_complete=files, help="What `pair export` wrote; - for stdin.")
 @click.argument(
     "primary",
     metavar="PRIMARY",

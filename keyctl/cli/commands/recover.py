@@ -8,7 +8,7 @@ import click
 
 from keyctl.cli.commands.recover_promote import PROMOTE
 from keyctl.cli.commands.recover_ssh_agent import SSH_AGENT
-from keyctl.cli.completions import pairing_names
+from keyctl.cli.completions import files, pairing_names_or_files
 from keyctl.cli.frame import Group, Outcome
 from keyctl.cli.options import settings_of, unicode_text
 from keyctl.core.text import visible
@@ -27,7 +27,7 @@ def COMMAND() -> None:  # noqa: N802  # the name by which the catalogue finds it
     "words",
     metavar="[PAIRING] [FILE]",
     nargs=-1,
-    shell_complete=pairing_names,
+    shell_complete=pairing_names_or_files,
     help="The backup key's name, or PRIMARY/BACKUP, needed where there are several; and what to sign, nothing or - for "
     "stdin, at most 1 GiB.",
 )
@@ -47,7 +47,10 @@ def COMMAND() -> None:  # noqa: N802  # the name by which the catalogue finds it
     help="Make a signature for ssh-keygen -Y verify, in this namespace: file, git, or another.",
 )
 @click.option(
-    "--output", metavar="FILE", help="A new file for the signature; - for stdout, even where that is the terminal."
+    "--output",
+    metavar="FILE",
+    shell_complete=files,
+    help="A new file for the signature; - for stdout, even where that is the terminal.",
 )
 @click.pass_context
 def _sign(

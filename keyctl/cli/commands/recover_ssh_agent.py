@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from keyctl.cli.completions import pairing_names
+from keyctl.cli.completions import files, pairing_names
 from keyctl.cli.frame import Command, Outcome
 from keyctl.cli.options import settings_of, unicode_text
 from keyctl.core.text import is_unicode
@@ -80,6 +80,7 @@ def _minutes(_context: click.Context, _parameter: click.Parameter, value: int | 
 @click.option(
     "--authorized-keys",
     metavar="FILE",
+    shell_complete=files,
     help="Offer the derived keys in an authorized_keys file of a host too, recorded or not; - for stdin.",
 )
 @click.option(
@@ -90,7 +91,12 @@ def _minutes(_context: click.Context, _parameter: click.Parameter, value: int | 
     help="Keep the PIN in memory for so long, at most 720, instead of asking for it at each signature.",
 )
 @click.option("--allow-forwarded", is_flag=True, help="Let other computers ask, which ssh -A has brought here.")
-@click.option("--socket", metavar="PATH", help="Where the socket is to be; its folder must be yours alone to write in.")
+@click.option(
+    "--socket",
+    metavar="PATH",
+    shell_complete=files,
+    help="Where the socket is to be; its folder must be yours alone to write in.",
+)
 @click.pass_context
 def SSH_AGENT(  # noqa: N802  # as every command is named
     context: click.Context,

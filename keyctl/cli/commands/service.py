@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from keyctl.cli.completions import known_names, service_names
+from keyctl.cli.completions import files, known_names, service_names
 from keyctl.cli.frame import Group, Outcome
 from keyctl.cli.options import settings_of, unicode_text
 from keyctl.core.inventory import Recovery
@@ -166,7 +166,7 @@ def list_all(context: click.Context) -> Outcome:
 
 
 @COMMAND.command(name="import", short_help="Add services from a file.")
-@click.argument("file", help="JSON as `service list --json` prints it, or CSV; - is stdin.")
+@click.argument("file", shell_complete=files, help="JSON as `service list --json` prints it, or CSV; - is stdin.")
 @click.option("--dry-run", is_flag=True, help="Show what would be added and changed, change nothing.")
 @click.pass_context
 def import_file(context: click.Context, *, file: str, dry_run: bool) -> Outcome:
