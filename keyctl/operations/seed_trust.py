@@ -48,6 +48,7 @@ def require(circumstances: Circumstances, inventory: Inventory, pairing: Pairing
     seed_hash = sha256(seed_cose.encode_seed(seed)).digest()
     pin = local_state.read_seed_pin(circumstances.state, pairing.id)
     if pin == seed_hash:
+        _require_details(circumstances, pairing, name)
         _remember_if_first(circumstances, inventory, pairing)
         return seed
     fingerprint = fingerprints.of_seed(seed)
@@ -85,6 +86,29 @@ def remember(circumstances: Circumstances, inventory: Inventory, pairing: Pairin
         for keys in _keys(inventory, pairing):
             if pair_pins.read(circumstances.state, keys) != pairing.id:
                 pair_pins.write(circumstances.state, keys, pairing.id)
+        details = _details(pairing)
+        if pair_pins.read_details(circumstances.state, pairing.id) != details:
+            pair_pins.write_details(circumstances.state, pairing.id, details)
+
+
+def _require_details(circumstances: Circumstances, pairing: Pairing, name: str) -> None:
+    """Nobody is asked: none of it ever changes, and none of it is shown."""
+    trusted = pair_pins.read_details(circumstances.state, pairing.id)
+    if trusted not in {None, _details(pairing)}:
+        raise StoreError(
+            "pairing_changed",
+            f"what the inventory says of the seed of {name} is not what this computer trusts",
+            "somebody changed the inventory, so that keys are derived for which nobody can sign in the end: restore it "
+            "from a backup",
+        )
+
+
+def _details(pairing: Pairing) -> bytes:
+    """SHA-256 of what keys are derived with and signed by, beside the seed's public half."""
+    seed = pairing.seed
+    assert seed is not None
+    parts = (seed.derivation_secret, seed.credential_id, seed.user_id, seed.key_handle or b"")
+    return sha256(" ".join([pairing.method, *(part.hex() for part in parts)]).encode()).digest()
 
 
 def _remember_if_first(circumstances: Circumstances, inventory: Inventory, pairing: Pairing) -> None:

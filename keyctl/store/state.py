@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _Fact = TypeVar("_Fact")
 _SCHEMA = 1
 _MEMORY_FOLDER, _PINS_FOLDER = "keys", "pins"
+_SEED_PREFIX = "seed-"
 _COMPUTER_FILE = "computer.json"
 _HASH_BYTES = 32
 #: Seconds; another keyctl holds the lock for as long as it takes to write a file.
@@ -165,12 +166,13 @@ def write_seed_pin(state: Path, pairing_id: str, seed_hash: bytes) -> None:
 
 
 def forget_seed(state: Path, pairing_id: str) -> None:
-    """Trust no seed of the pairing any more.
+    """Trust no seed of the pairing any more, nor what goes with it (:mod:`keyctl.store.pair_pins`).
 
     Raises:
         StoreError: A file cannot be deleted.
     """
-    files.remove(_seed_path(state, pairing_id))
+    for prefix in ("details-", _SEED_PREFIX):
+        files.remove(_path(state, _PINS_FOLDER, pairing_id, prefix))
 
 
 def computer_id(state: Path) -> str:
@@ -251,7 +253,7 @@ def _path(state: Path, folder: str, record_id: str, prefix: str = "") -> Path:
 
 
 def _seed_path(state: Path, pairing_id: str) -> Path:
-    return _path(state, _PINS_FOLDER, pairing_id, "seed-")
+    return _path(state, _PINS_FOLDER, pairing_id, _SEED_PREFIX)
 
 
 def _name_path(state: Path, name: str) -> Path:

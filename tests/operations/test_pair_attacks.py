@@ -24,6 +24,7 @@ from keyctl.operations import (
     pair_leftovers,
     pair_removing,
     pair_restoring,
+    pair_verifying,
     seed_trust,
 )
 from keyctl.store import inventory, unfinished
@@ -112,6 +113,19 @@ def test_a_pairing_that_was_removed_here_stands_in_nobodys_way(pairs):
     drop(pairs, pairing)
     put(pairs, pairing)
     seed_trust.require(pairs.circumstances(pairs.person(attended=False)), pairs.desk.inventory, pairing)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"derivation_secret": bytes(32)}, {"credential_id": b"another"}, {"key_handle": b"another"}]
+)
+def test_what_keys_are_derived_with_and_signed_by_is_kept_in_mind_too(pairs, changes):
+    pairing = pairs.paired()
+    assert pairing.seed is not None
+    put(pairs, replace(pairing, seed=replace(pairing.seed, **changes)))
+    circumstances = pairs.circumstances(pairs.person())
+    assert failing(deriving.derive, circumstances, None, [parse(HOST)], from_record=True).code == "pairing_changed"
+    assert failing(pair_verifying.verify, circumstances, None).code == "pairing_changed"
+    assert pairs.desk.inventory.pairings[0].broken_at is None
 
 
 # Removing what is another pairing's.
