@@ -94,7 +94,11 @@ def drill(done: Drill) -> str:
         if done.pairing.missing:
             lines += ["", _missing(done.pairing.missing)]
         elif done.pairing.method is not Method.REGISTRATION:
-            lines.append(f"do not rely on {backup} before it is paired anew")
+            again = f"keyctl pair verify {quoted(name(done.pairing))}"
+            lines.append(
+                f"plug {backup} in again and run `{again}` once more, as a bad connection may look like that; if it "
+                f"fails again, do not rely on {backup} before it is paired anew"
+            )
         return "\n".join(lines)
     if done.pairing.method is Method.REGISTRATION:
         return f"{backup} is itself, and opens all that {visible(done.pairing.primary or 'the primary key')} opens"
