@@ -96,8 +96,8 @@ def drill(done: Drill) -> str:
         elif done.pairing.method is not Method.REGISTRATION:
             again = f"keyctl pair verify {quoted(name(done.pairing))}"
             lines.append(
-                f"plug {backup} in anew and run `{again}` once more; if it fails again, do not rely on {backup} before it "
-                "is paired anew"
+                f"plug {backup} in anew and run `{again}` once more; if it fails again, do not rely on {backup} before "
+                "it is paired anew"
             )
         return "\n".join(lines)
     if done.pairing.method is Method.REGISTRATION:
