@@ -80,7 +80,7 @@ def block(pairing: PairingView) -> str:
             (key.target, _fate(key.handed_over_at, key.replaced_at), _ENDORSED[key.endorsed], key.fingerprint)
             for key in pairing.derived
         ]
-        text += "\n\n" + tables.table(("DERIVED FOR", "HANDED OVER", "ENDORSED", "FINGERPRINT"), rows)
+        text += "\n\n" + tables.apart(("DERIVED FOR", "HANDED OVER", "ENDORSED", "FINGERPRINT"), rows)
     if pairing.missing:
         text += "\n\n" + _missing(pairing.missing)
     return text

@@ -44,12 +44,12 @@ def _derived(done: Promotion) -> list[str]:
     if not left:
         return [_all_replaced(done)] if done.pairing.fingerprint is not None else []
     count = "1 derived key is" if len(left) == 1 else f"{len(left)} derived keys are"
-    rows = [(key.target, key.fingerprint, "yes" if key.handed_over_at else "not noted") for key in left]
+    rows = [(key.target, "yes" if key.handed_over_at else "not noted", key.fingerprint) for key in left]
     which = f" {quoted(done.pairing.backup)}" if done.pairing.backup is not None else ""
     until = f"until then {visible(done.primary)} signs for them" if done.signs else "nobody can sign for them any more"
     return [
         f"{count} to be replaced; {until}:",
-        tables.table(("TARGET", "FINGERPRINT", "HANDED OVER"), rows),
+        tables.apart(("TARGET", "HANDED OVER", "FINGERPRINT"), rows),
         *_how(left, done.primary),
         visible(f"note what is done: `keyctl recover promote{which} --replaced {quoted(left[0].target)}`"),
     ]

@@ -40,6 +40,21 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str | None]]) -> str:
     return _rendered(grid, rows)
 
 
+def apart(headers: Sequence[str], rows: Iterable[Sequence[str | None]]) -> str:
+    """As :func:`table`; where the terminal is too narrow, the last column stands below, beside the first once more.
+
+    For what is compared and copied, such as fingerprints, and should not be broken.
+    """
+    rows = list(rows)
+    available = width()
+    columns = zip(headers, *rows, strict=True)
+    wanted = sum(max(width_of(cell or "-") for cell in column) for column in columns) + _GAP * (len(headers) - 1)
+    if available is None or wanted <= available:
+        return table(headers, rows)
+    most = table(headers[:-1], [row[:-1] for row in rows])
+    return f"{most}\n\n{table((headers[0], headers[-1]), [(row[0], row[-1]) for row in rows])}"
+
+
 def _least_width(headers: Sequence[str], rows: Sequence[Sequence[str | None]]) -> int:
     """The cells that columns take in which no word is broken but the very long ones."""
     columns = zip(headers, *rows, strict=True)

@@ -57,6 +57,19 @@ def message(tmp_path) -> str:
     return str(tmp_path / "message")
 
 
+@pytest.mark.usefixtures("paired")
+@pytest.mark.parametrize("columns", [80, 120])
+def test_fingerprints_are_never_broken(at_terminal, run, columns):
+    [pairing] = run("pair", "show", "--json").document["data"]["pairings"]
+    screen = at_terminal("pair", "show", columns=columns, variables={"NO_COLOR": "1"})
+    assert screen.end() == 0
+    lines = screen.text.splitlines()
+    assert max(map(len, lines)) <= columns
+    for key in pairing["derived"]:
+        assert any(line.startswith(key["target"]) and line.endswith(key["fingerprint"]) for line in lines)
+    assert sum("HANDED OVER" in line for line in lines) == 1
+
+
 # --- sign ------------------------------------------------------------------------------------------------------------
 
 
