@@ -56,9 +56,15 @@ def _derived(done: Promotion) -> list[str]:
 
 
 def _all_replaced(done: Promotion) -> str:
-    what = "every derived key is replaced" if done.derived else "no key was derived"
     command = visible(f"keyctl pair remove {quoted(done.pairing.id)}")
-    return f"{what}, so the old pairing is needed no more: `{command}` deletes the seed"
+    if done.derived:
+        return f"every derived key is replaced, so the old pairing is needed no more: `{command}` deletes the seed"
+    # After a restore nothing tells what was derived elsewhere, and without the seed nobody could sign for it.
+    return (
+        "no derived key is noted here, which proves nothing after a restore: as long as one may be installed "
+        f"somewhere, keep the old pairing, as {visible(done.primary)} signs for it; after that `{command}` deletes the "
+        "seed"
+    )
 
 
 def _how(left: list[OldKey], primary: str) -> list[str]:

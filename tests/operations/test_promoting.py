@@ -184,6 +184,15 @@ def test_where_the_lost_key_is_not_known_the_backup_key_is_typed(pairs):
     assert "not known here" in promotion_text.text(done, did="done")
 
 
+def test_a_pairing_without_a_noted_derived_key_is_not_called_needless(pairs):
+    """Which keys were derived is in no record that a restore reads."""
+    made = pairs.paired(Method.ARKG)
+    told = promotion_text.text(promote(pairs, pairs.person(0)), did="done")
+    assert "as long as one may be installed somewhere, keep the old pairing, as green signs for it" in told
+    assert f"after that `keyctl pair remove {made.id}` deletes the seed" in told
+    assert "needed no more" not in told
+
+
 def by_hand(desk, backup="full"):
     """Blue and green, kept in step by hand."""
     blue, green = desk.know("blue"), desk.know("green", profile=backup)
