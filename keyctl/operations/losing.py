@@ -92,7 +92,8 @@ def lose(
 ) -> tuple[Loss, tuple[KeyctlError, ...]]:
     """Mark a key as lost, and tell what to do now; once more, what is left to do.
 
-    Where no key is known at all, what a connected key opens is read, and what to do in general is told.
+    Where no key is known at all, or this may be one whose pairing was restored from its backup key, what a connected
+    key opens is read, and what to do in general is told.
 
     Args:
         circumstances: What the command line says; its key is one to read, and only where none is known.
@@ -113,8 +114,8 @@ def lose(
     """
     ticks = ticks or Ticks()
     inventory = offered_inventories.inventory_with(circumstances, sources)
-    if not inventory.keys:
-        return _of_unknown(circumstances, name, ticks, with_computer=with_computer)
+    if not inventory.keys or _may_be_restored(inventory, name):
+        return _of_unknown(circumstances, inventory, name, ticks, with_computer=with_computer)
     naming.require_no_key_option(circumstances)
     known = _known(inventory, name, took_files=bool(sources))
     before = _record(circumstances, known)
@@ -301,19 +302,34 @@ def _retired(inventory: Inventory, known: KnownKey) -> list[Pairing]:
     ]
 
 
+def _may_be_restored(inventory: Inventory, name: str) -> bool:
+    """Whether *name* may be the primary key of a pairing that was read from its backup key, which does not tell it."""
+    return inventory.key_named(composed(name)) is None and bool(_restored(inventory))
+
+
+def _restored(inventory: Inventory) -> list[Pairing]:
+    return [pairing for pairing in inventory.pairings if inventory.key_with_id(pairing.primary_id) is None]
+
+
 def _of_unknown(
-    circumstances: Circumstances, name: str, ticks: Ticks, *, with_computer: bool
+    circumstances: Circumstances, inventory: Inventory, name: str, ticks: Ticks, *, with_computer: bool
 ) -> tuple[Loss, tuple[KeyctlError, ...]]:
-    """The plan where no key is known: from what a connected key opens, if there is one."""
+    """The plan where this key is not known: from what a connected key opens, if there is one."""
     if ticks.done or ticks.not_done:
         raise UsageError(
             "usage",
-            "no key is known here, so no step can be ticked off",
+            f"{f'no key {name}' if inventory.keys else 'no key'} is known here, so no step can be ticked off",
             f"take in an exported inventory: `keyctl lost {quoted(name)} --from FILE`",
         )
     reading = backup_reading.read(circumstances)
     trouble = reading.trouble
-    remarks = [f"no key is known here, so {name} is marked nowhere; this is what to do after any loss"]
+    nowhere = f"no key {name} is known here, so it" if inventory.keys else f"no key is known here, so {name}"
+    remarks = [f"{nowhere} is marked nowhere; this is what to do after any loss"]
+    remarks += [
+        f"if {name} was the primary key of {backup}, put {backup} in its place: `keyctl recover promote {quoted(backup)}`"
+        for pairing in _restored(inventory)
+        if pairing.retired_at is None and (backup := pair_choice.name_of(inventory, pairing.backup_id)) is not None
+    ]
     if reading.note is not None:
         remarks.append(reading.note)
     if trouble is not None and trouble.code in _MERELY_NOT_READ:

@@ -298,6 +298,24 @@ def test_where_nothing_is_known_the_backup_key_is_read(desk, person):
     assert not (desk.home / "lost").exists()
 
 
+def test_a_key_whose_pairing_was_restored_from_the_backup_gets_the_general_plan_too(pairs, person):
+    pairs.paired()
+    keys.unplug(pairs.desk.folder, "blue")
+    with store.changing(pairs.desk.home, 0) as changes:
+        changes.remove_key(changes.inventory.key_named("blue").id)
+    pairs.desk.sign_up("green", "github.com")
+    loss, errors = losing.lose(pairs.desk.circumstances(person(pins=["123456"])), "blue")
+    assert errors == ()
+    assert (loss.key, loss.changed, loss.read) == (None, False, "green")
+    assert [one.service for one in of_kind(loss, StepKind.REVOKE)] == ["GitHub"]
+    assert loss.remarks == (
+        "no key blue is known here, so it is marked nowhere; this is what to do after any loss",
+        "if blue was the primary key of green, put green in its place: `keyctl recover promote green`",
+    )
+    with pytest.raises(UsageError):
+        losing.lose(pairs.desk.circumstances(person()), "blue", ticks=losing.Ticks(done=("0123456789",)))
+
+
 def test_where_nothing_is_known_and_no_key_is_there_the_plan_is_told_all_the_same(desk, person):
     loss, errors = losing.lose(desk.circumstances(person()), "blue", with_computer=True)
     assert errors == ()
