@@ -326,7 +326,8 @@ def _of_unknown(
     nowhere = f"no key {name} is known here, so it" if inventory.keys else f"no key is known here, so {name}"
     remarks = [f"{nowhere} is marked nowhere; this is what to do after any loss"]
     remarks += [
-        f"if {name} was the primary key of {backup}, put {backup} in its place: `keyctl recover promote {quoted(backup)}`"
+        f"if {name} was the primary key of {backup}, put {backup} in its place: "
+        f"`keyctl recover promote {quoted(backup)}`"
         for pairing in _restored(inventory)
         if pairing.retired_at is None and (backup := pair_choice.name_of(inventory, pairing.backup_id)) is not None
     ]
