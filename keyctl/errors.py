@@ -94,6 +94,7 @@ CODES: Mapping[str, tuple[Exit, str]] = {
     "key_silent": (Exit.UNREACHABLE, "the key did not answer in time"),
     "key_nonsense": (Exit.UNREACHABLE, "the key answered something that cannot be understood"),
     "key_error": (Exit.UNREACHABLE, "the key reported an error"),
+    "signature_wrong": (Exit.UNREACHABLE, "the backup key signed as another key than the derived one"),
     "token_refused": (Exit.UNREACHABLE, "the key did not accept its own PIN token"),
     "record_changed": (Exit.UNREACHABLE, "the pairing's record on a key is not the one that was stored there"),
     "seed_process_failed": (Exit.UNREACHABLE, "the process that holds a software seed ended without an answer"),

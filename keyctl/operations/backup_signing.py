@@ -50,7 +50,7 @@ class Signer(Protocol):
             NotFoundError: The key does not hold the seed.
             PinError: The PIN is wrong or blocked.
             TouchError: Nobody touched it in time.
-            UnreachableError: It is gone or silent, or signed something else (``key_nonsense``).
+            UnreachableError: It is gone or silent, or signed as something else (``signature_wrong``).
         """
 
     def sign_in_context(self, public_key: bytes, key_handle: bytes, ctx: bytes, digest: bytes) -> bytes:
@@ -221,7 +221,7 @@ class _SoftwareSeed:
 def _verified(key: Key, public_key: bytes, digest: bytes, signature: bytes) -> bytes:
     if not p256.verifies(public_key, digest, signature):
         raise UnreachableError(
-            "key_nonsense",
+            "signature_wrong",
             f"{key.label} answered with a signature that is not that of the derived key",
             "run `keyctl pair verify` to find out whether it still holds its seed",
             key=key.label,

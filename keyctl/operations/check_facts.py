@@ -190,7 +190,7 @@ def _pairing(
     return PairingFacts(
         pairing=pairing,
         label=_label(inventory, pairing),
-        seed_trusted=_is_trusted(circumstances, pairing, seed_hash),
+        seed_trusted=_is_trusted(circumstances, inventory, pairing, seed_hash),
         records={one.label: one.records[pairing.id] for one in read if pairing.id in one.records},
         record_seen_at=check_results.read_record_seen(circumstances.state, pairing.id),
         not_recomputed=not_recomputed,
@@ -213,13 +213,17 @@ def _recomputed(pairing: Pairing) -> tuple[bytes, tuple[str, ...]]:
     return sha256(seed_cose.encode_seed(points)).digest(), wrong
 
 
-def _is_trusted(circumstances: Circumstances, pairing: Pairing, seed_hash: bytes | None) -> bool | None:
+def _is_trusted(
+    circumstances: Circumstances, inventory: Inventory, pairing: Pairing, seed_hash: bytes | None
+) -> bool | None:
+    # Loaded only where two keys are paired.
+    from keyctl.operations import seed_trust
+
     try:
-        pin = local_state.read_seed_pin(circumstances.state, pairing.id)
+        return seed_trust.is_trusted(circumstances, inventory, pairing, seed_hash)
     except StoreError:
         # A damaged pin vouches for nothing.
         return False
-    return None if pin is None else pin == seed_hash
 
 
 def _label(inventory: Inventory, pairing: Pairing) -> str:

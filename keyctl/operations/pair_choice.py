@@ -28,6 +28,7 @@ def find(inventory: Inventory, text: str | None) -> Pairing:
 
     Raises:
         NotFoundError: There is none (``pairing_not_found``), or several fit (``pairing_ambiguous``).
+        StoreError: None fits, and a file of the inventory cannot be read.
     """
     fitting = [pairing for pairing in inventory.pairings if text is None or text in _texts(inventory, pairing)]
     if text is not None and not fitting:
@@ -41,6 +42,8 @@ def find(inventory: Inventory, text: str | None) -> Pairing:
         return fitting[0]
     if fitting:
         raise _ambiguous(inventory, fitting)
+    # A pairing in a file that cannot be read is none that does not exist.
+    inventory.require_whole()
     raise _none(inventory, text)
 
 

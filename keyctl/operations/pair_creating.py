@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from keyctl.core import fingerprints, times
+from keyctl.core.names import quoted
 from keyctl.core.pairings import Method, Pairing, with_copy
 from keyctl.errors import KeyctlError, NotFoundError, UnsupportedError, UsageError
 from keyctl.model import KeyState
@@ -127,10 +128,12 @@ def _check(inventory: Inventory, keys: KeyPair) -> None:
         )
     for key in (keys.primary, keys.backup):
         if key.state is not KeyState.ACTIVE:
+            word = quoted(key.name)
+            again = f"keyctl found {word}" if key.state is KeyState.LOST else f"keyctl add {word} --replace"
             raise UsageError(
                 "usage",
                 f"{key.name} is marked as {key.state}",
-                f"name a key that is in use; if {key.name} is, run `keyctl scan -k` with it, or `keyctl found`",
+                f"name a key that is in use; if {key.name} is: `{again}`",
                 key=key.name,
             )
     _require_unpaired(inventory, keys.primary, keys.backup)

@@ -161,7 +161,7 @@ class Desk:
 
     def reopened_backup(self) -> Session:
         """The backup key once more, after another process had it."""
-        self.backup = self._in_turn(self.keys.backup, "the backup key")
+        self.backup = self._if_connected(self.keys.backup) or self._in_turn(self.keys.backup, "the backup key")
         return self.backup
 
     def _if_connected(self, key: KnownKey) -> Session | None:

@@ -7,7 +7,6 @@ backup key, a person has to see, by its fingerprint on the screen of the other c
 from __future__ import annotations
 
 import contextlib
-import random
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -43,9 +42,6 @@ if TYPE_CHECKING:
     from keyctl.store.seed_files import SeedFile
 
 MAX_FILE_BYTES = seed_files.MAX_FILE_BYTES
-#: So many groups are compared where a certificate vouches for the backup key's model; else all.
-_GROUPS_WITH_ATTESTATION = 2
-_CHANCE = random.SystemRandom()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +92,7 @@ def import_content(
     """
     naming.require_no_key_option(circumstances)
     offered = _read(content, source)
-    attested, fingerprint = _proved(offered, source)
+    fingerprint = _proved(offered, source)
     inventory = store.read(circumstances.home)
     inventory.require_whole()
     known = naming.find(inventory, primary)
@@ -114,7 +110,7 @@ def import_content(
         if dry_run:
             return SeedImport(pairing=None, backup=offered.key.name, changed=False, remarks=())
         noting.require_writable(circumstances)
-        _compare(circumstances, offered, fingerprint, attested=attested)
+        _compare(circumstances, offered, fingerprint)
         with_backup = _with_backup(inventory, offered.key)
         pairing = Pairing(
             id=store.new_id(),
@@ -147,8 +143,8 @@ def _read(content: bytes, source: str) -> SeedFile:
         raise UsageError("import_unreadable", error.message, hint, details=error.details) from error
 
 
-def _proved(offered: SeedFile, source: str) -> tuple[bool, str]:
-    """Whether a certificate vouches for the backup key's model, and the fingerprint, from what the evidence proves."""
+def _proved(offered: SeedFile, source: str) -> str:
+    """The fingerprint of the seed that the evidence proves to be held by one key, whosever that is."""
     if offered.method is not Method.ARKG:
         raise _refused(source, f"the method {offered.method} cannot be proved by a file")
     seed = offered.seed
@@ -165,7 +161,7 @@ def _proved(offered: SeedFile, source: str) -> tuple[bool, str]:
         raise _refused(source, "its evidence is for another credential")
     if seed.attestation != seed_making.attestation_of(offer):
         raise _refused(source, "its evidence has another attestation than it says")
-    return bool(offer.attestation.chain), fingerprints.of_seed(points)
+    return fingerprints.of_seed(points)
 
 
 def _refused(source: str, why: str) -> UnsupportedError:
@@ -227,15 +223,14 @@ def _imported_before(inventory: Inventory, primary: KnownKey, offered: SeedFile)
     return None
 
 
-def _compare(circumstances: Circumstances, offered: SeedFile, fingerprint: str, *, attested: bool) -> None:
-    count = _GROUPS_WITH_ATTESTATION if attested else fingerprints.GROUPS
-    chosen = tuple(sorted(_CHANCE.sample(range(fingerprints.GROUPS), count)))
-    why = "a certificate vouches for its model" if attested else "nobody vouches for its model"
+def _compare(circumstances: Circumstances, offered: SeedFile, fingerprint: str) -> None:
+    # All groups, also where a certificate came along: anybody can make one, and no maker's root is known here by which
+    # it could be judged. Two groups are 50 bits, which a key can be ground to.
     circumstances.asker.fingerprint(
-        f"The seed of {visible(offered.key.name)} proves that one key made it ({why}), but not that it is your key.\n"
+        f"The seed of {visible(offered.key.name)} proves that one key made it, but not that it is your key.\n"
         "Read the fingerprint off the screen of the computer that exported it",
         fingerprint,
-        chosen,
+        tuple(range(fingerprints.GROUPS)),
     )
 
 

@@ -98,6 +98,9 @@ def _warning(inventory: Inventory, pairing: Pairing, label: str, places: tuple[_
         count = len(pairing.derived)
         keys = "the key that was derived" if count == 1 else f"any of the {count} keys that were derived"
         derived = f" Nobody can sign with {keys} any more."
+    elif pairing.seed is not None:
+        # The inventory may have been lost, or another computer may have derived some.
+        derived = " If any key was derived from it that is not noted here, nobody can sign with that any more."
     return f"This deletes the seed that {backup} holds for {label}; nothing brings it back.{derived}"
 
 

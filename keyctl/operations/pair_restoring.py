@@ -227,7 +227,7 @@ class _Restoring:
         try:
             pair_verifying.fresh_signature(signer, self._points)
         except KeyctlError as error:
-            if error.code not in {"passkey_not_found", "key_nonsense"}:
+            if error.code not in {"passkey_not_found", "signature_wrong"}:
                 raise
             raise self._planted("names a seed that the key does not hold") from error
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _DRILL_TEXT = b"keyctl-drill-v1\0"
 _ENTROPY_BYTES = 32
 #: Failures that say that the backup key cannot do it, and not that it could not be asked.
-_FAILURES = frozenset({"passkey_not_found", "key_nonsense", "unsupported", "pairing_changed", "pin_not_set"})
+_FAILURES = frozenset({"passkey_not_found", "signature_wrong", "unsupported", "pairing_changed", "pin_not_set"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,10 @@ def noted(circumstances: Circumstances, pairing: Pairing, reason: str | None, ta
         if known is None:
             raise NotFoundError("pairing_not_found", "the pairing was removed in the meantime", "nothing was noted")
         if reason is None:
-            known = replace(known, verified_at=now, verified_by=local_state.computer_id(circumstances.state))
+            verified_by = local_state.computer_id(circumstances.state)
+            # Without the failure before: one of the same second would still outweigh it.
+            known = replace(known, verified_at=now, verified_by=verified_by, broken_at=None)
+            known = replace(known, changed={**known.changed, "broken_at": now})
         else:
             known = replace(known, broken_at=now)
         changes.put_pairing(known)

@@ -69,6 +69,29 @@ def require(circumstances: Circumstances, inventory: Inventory, pairing: Pairing
     return seed
 
 
+def is_trusted(
+    circumstances: Circumstances, inventory: Inventory, pairing: Pairing, seed_hash: bytes | None
+) -> bool | None:
+    """Whether a pairing is the one trusted here, with nobody to ask and nothing to write.
+
+    Args:
+        circumstances: What the command line says.
+        inventory: What is known.
+        pairing: Which one.
+        seed_hash: SHA-256 of its seed as it is encoded here; None: it has none.
+
+    Returns:
+        None: neither it nor another in its place has been seen on this computer.
+
+    Raises:
+        StoreError: What is trusted here cannot be read.
+    """
+    pin = local_state.read_seed_pin(circumstances.state, pairing.id)
+    if pin is None:
+        return False if in_place_of_another(circumstances, inventory, pairing) else None
+    return pin == seed_hash and (pairing.seed is None or _details_are_trusted(circumstances, pairing))
+
+
 def in_place_of_another(circumstances: Circumstances, inventory: Inventory, pairing: Pairing) -> bool:
     """Whether this computer trusts another pairing of the same two keys, by their names or their numbers.
 
@@ -93,14 +116,17 @@ def remember(circumstances: Circumstances, inventory: Inventory, pairing: Pairin
 
 def _require_details(circumstances: Circumstances, pairing: Pairing, name: str) -> None:
     """Nobody is asked: none of it ever changes, and none of it is shown."""
-    trusted = pair_pins.read_details(circumstances.state, pairing.id)
-    if trusted not in {None, _details(pairing)}:
+    if not _details_are_trusted(circumstances, pairing):
         raise StoreError(
             "pairing_changed",
             f"what the inventory says of the seed of {name} is not what this computer trusts",
             "somebody changed the inventory, so that keys are derived for which nobody can sign in the end: restore it "
             "from a backup",
         )
+
+
+def _details_are_trusted(circumstances: Circumstances, pairing: Pairing) -> bool:
+    return pair_pins.read_details(circumstances.state, pairing.id) in {None, _details(pairing)}
 
 
 def _details(pairing: Pairing) -> bytes:

@@ -246,6 +246,8 @@ def test_the_status_of_the_command_is_passed_on_and_stdout_is_its_own(child):
     ran = child("recover", "ssh-agent", "--", "sh", "-c", "ssh-add -l | wc -l; exit 10")
     assert (ran.status, ran.out.strip()) == (10, "2")
     assert child("recover", "ssh-agent", "green", "--", "true").status == 0
+    refused = child("recover", "ssh-agent", "--pin-stdin", "--", "touch", "never")
+    assert (refused.status, "stdin is the command's" in refused.err) == (2, True)
 
 
 @pytest.mark.parametrize(

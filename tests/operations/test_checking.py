@@ -281,7 +281,17 @@ def test_a_record_that_is_another_one_fails(pairs, check):
     other = replace(pairing, seed=replace(pairing.seed, derivation_secret=b"x" * 32))
     with store.changing(pairs.desk.home, 0) as changes:
         changes.put_pairing(other)
-    assert pairing_results(check())["pairing_record"] == "fail"
+    results = pairing_results(check())
+    assert results["pairing_record"] == "fail"
+    assert results["pairing_seed"] == "fail"
+
+
+def test_another_pairing_in_the_place_of_one_that_is_trusted_fails(pairs, check):
+    [pairing] = pairs.desk.inventory.pairings
+    with store.changing(pairs.desk.home, 0) as changes:
+        changes.remove_pairing(pairing.id)
+        changes.put_pairing(replace(pairing, id="0123456789abcdef"))
+    assert pairing_results(check())["pairing_seed"] == "fail"
 
 
 def test_records_in_drawers_are_skipped(pairs, check):

@@ -157,6 +157,21 @@ def test_without_a_person_a_missing_key_ends_it_before_anything(pairs):
 # What speaks against it before anybody is asked for anything.
 
 
+@pytest.mark.parametrize(
+    ("state", "command"),
+    [
+        (KeyState.LOST, "keyctl found green"),
+        (KeyState.RESET, "keyctl add green --replace"),
+    ],
+)
+def test_a_key_that_is_not_in_use_and_how_it_is_again(pairs, state, command):
+    with inventory.changing(pairs.desk.home, 0) as changes:
+        changes.put_key(replace(pairs.desk.record("green"), state=state))
+    error = failing(pairs.create)
+    assert (error.exit_status, error.key) == (Exit.USAGE, "green")
+    assert f"`{command}`" in (error.hint or "")
+
+
 def test_the_same_key_twice(pairs):
     circumstances = pairs.circumstances(pairs.person())
     error = failing(pair_creating.create, circumstances, "blue", "blue", method=None, store_on_key=True)

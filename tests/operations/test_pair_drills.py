@@ -151,6 +151,33 @@ def test_a_backup_that_was_reset_fails_and_the_pairing_is_broken(pairs):
     assert pairing.state is PairingState.BROKEN
 
 
+def test_a_drill_that_succeeds_mends_a_failure_of_the_same_second(pairs):
+    pairing = pairs.paired()
+    put(pairs, replace(pairing, broken_at="2026-01-01T00:00:00Z"))
+    assert pairs.desk.inventory.pairings[0].state is PairingState.BROKEN
+    assert verify(pairs).verified
+    [mended] = pairs.desk.inventory.pairings
+    assert (mended.state, mended.broken_at) == (PairingState.VERIFIED, None)
+    # Another computer that only saw the failure learns that it is over.
+    assert mended.changed["broken_at"] == mended.verified_at
+
+
+@pytest.mark.parametrize("step", [1, 3, 5, 7])
+def test_one_garbled_answer_is_no_verdict(pairs, step):
+    pairs.paired()
+    pairs.desk.set("green", f"fault={step}:garbage")
+    error = failing(verify, pairs)
+    assert error.exit_status in {Exit.UNREACHABLE, Exit.NO_KEY}
+    assert pairs.desk.inventory.pairings[0].broken_at is None
+
+
+def test_a_pairing_in_a_damaged_file_is_not_told_as_none(pairs):
+    pairing = pairs.paired()
+    (pairs.desk.home / "pairings" / f"{pairing.id}.json").write_text("nonsense")
+    for text in (None, "green"):
+        assert failing(pair_choice.find, pairs.desk.inventory, text).exit_status is Exit.STORE
+
+
 def test_a_recorded_key_that_does_not_follow_from_the_seed_is_found(pairs):
     pairing = derived(pairs.paired(), "ssh:server.example.com")
     foreign = arkg.public_seed(arkg.derive_seed(bytes(32), b"\x01" * 32))

@@ -72,8 +72,8 @@ def IMPORT(  # noqa: N802  # as the other commands
 ) -> Outcome:
     """Pair a primary key with the backup key whose seed another computer exported; checks the proof in the file.
 
-    Asks for two groups of the fingerprint, which the other computer shows, or for all four where no certificate vouches
-    for the backup key. Then a copy of the pairing is stored on the primary key, with its PIN and one touch.
+    Asks for the fingerprint, which the other computer shows. Then a copy of the pairing is stored on the primary key,
+    with its PIN and one touch.
     """
     from keyctl.cli import app, input_files
     from keyctl.operations import pair_importing

@@ -127,6 +127,8 @@ def SSH_AGENT(  # noqa: N802  # as every command is named
     settings = settings_of(context)
     if command and settings.json:
         raise click.UsageError("--json and a command exclude each other: stdout is the command's.", context)
+    if command and settings.pin_stdin:
+        raise click.UsageError("--pin-stdin and a command exclude each other: stdin is the command's.", context)
     if authorized_keys == "-" and settings.pin_stdin:
         raise click.UsageError("--authorized-keys - and --pin-stdin exclude each other.", context)
     circumstances = app.circumstances(context)
