@@ -51,6 +51,18 @@ def paired(virtual, run, pins):
     virtual.plug("green")
 
 
+@pytest.mark.usefixtures("paired")
+def test_a_drill_with_a_backup_key_that_was_reset_fails(run, pins):
+    assert run("reset", "-k", "green", "--confirm", "green").status == 0
+    assert run("add", "green", "-k", "virtual:green", "--replace").status == 0
+    ran = run("pair", "verify", *pins)
+    assert ran.status == 10
+    assert ran.out.startswith("the drill failed: ")
+    assert "do not rely on green before it is paired anew" in ran.out
+    assert "broken" in run("pair", "list").out
+    assert run("pair", "verify", "--json", *pins).document["data"]["verified"] is False
+
+
 @pytest.fixture
 def message(tmp_path) -> str:
     (tmp_path / "message").write_bytes(MESSAGE)
