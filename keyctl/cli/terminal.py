@@ -185,14 +185,12 @@ class Person:
                 f"give --confirm {quoted(text)} if that is what you mean",
             )
 
-    def fingerprint(self, question: str, fingerprint: str, chosen: tuple[int, ...]) -> None:
-        """Have those groups typed as the other screen shows them; ``--confirm`` takes these, or all four."""
+    def fingerprint(self, question: str, fingerprint: str) -> None:
+        """Have it typed as the other screen shows it, or given as ``--confirm``."""
         from keyctl.core import fingerprints
 
         if self._confirm is not None:
-            # In a script nobody knows beforehand which groups it will be.
-            whole = tuple(range(fingerprints.GROUPS))
-            if not any(fingerprints.matches(fingerprint, asked, self._confirm) for asked in (chosen, whole)):
+            if not fingerprints.matches(fingerprint, self._confirm):
                 raise _other_fingerprint("--confirm is not")
             return
         if not self._terminal:
@@ -201,15 +199,14 @@ class Person:
                 f"this wants a fingerprint to be compared, and {self._nobody_to_ask}",
                 "give --confirm FINGERPRINT: all four groups, from paper or from the screen of the other computer",
             )
-        wanted = _groups_in_words(chosen)
+        prompt = "Type all four groups of it: "
         for attempt in range(_FINGERPRINT_ROUNDS):
-            prompt = f"Type {wanted} of it: "
             typed = _asked(f"{question}\n{prompt}" if attempt == 0 else prompt).strip()
-            if fingerprints.matches(fingerprint, chosen, typed):
+            if fingerprints.matches(fingerprint, typed):
                 return
             if not typed:
                 raise _declined()
-            say(f"that is not {wanted}")
+            say("that is not it")
         raise _other_fingerprint("what was typed is not")
 
     def tell(self, text: str) -> None:
@@ -285,12 +282,6 @@ def _typed(prompt: str) -> str:
 
 def _declined() -> DeclinedError:
     return DeclinedError("declined", "nothing was changed", None)
-
-
-def _groups_in_words(chosen: tuple[int, ...]) -> str:
-    """Which groups of a fingerprint, counted from 1."""
-    *others, last = (str(number + 1) for number in chosen)
-    return f"groups {', '.join(others)} and {last}" if others else f"group {last}"
 
 
 def _other_fingerprint(what: str) -> DeclinedError:

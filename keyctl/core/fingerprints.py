@@ -52,18 +52,16 @@ def typed_groups(typed: str) -> tuple[str, ...] | None:
     return parts if parts and all(_GROUP.fullmatch(part) for part in parts) else None
 
 
-def matches(fingerprint: str, chosen: tuple[int, ...], typed: str) -> bool:
-    """Whether *typed* is those groups of *fingerprint*, in that order; the time taken does not say how much of it.
+def matches(fingerprint: str, typed: str) -> bool:
+    """Whether *typed* is all of *fingerprint*; the time taken does not say how much of it.
 
     Args:
         fingerprint: As :func:`of_seed` returns it.
-        chosen: Which groups were asked for, counted from 0, at least one.
-        typed: What a person typed for all of them.
+        typed: What a person typed for it.
     """
-    known = groups(fingerprint)
-    expected = "".join(known[number] for number in chosen)
+    expected = "".join(groups(fingerprint))
     given = "".join(typed_groups(typed) or ())
-    return bool(expected) and hmac.compare_digest(expected.encode(), given.encode())
+    return hmac.compare_digest(expected.encode(), given.encode())
 
 
 def _compressed(point: bytes) -> bytes:

@@ -88,13 +88,12 @@ class Asker(Protocol):
             UsageError: There is nobody to ask (``confirm_required``).
         """
 
-    def fingerprint(self, question: str, fingerprint: str, chosen: tuple[int, ...]) -> None:
-        """Have groups of a seed's fingerprint typed that another screen or sheet shows, or all given as ``--confirm``.
+    def fingerprint(self, question: str, fingerprint: str) -> None:
+        """Have a seed's fingerprint typed that another screen or sheet shows, or given as ``--confirm``.
 
         Args:
             question: Where the person reads them; must not tell any of it.
             fingerprint: As :func:`keyctl.core.fingerprints.of_seed` returns it.
-            chosen: Which groups, counted from 0.
 
         Raises:
             DeclinedError: Something else was typed, or given.

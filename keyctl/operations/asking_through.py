@@ -52,9 +52,9 @@ class Through:
         """Ask the other one."""
         self._asker.confirm_by_typing(warning, text)
 
-    def fingerprint(self, question: str, fingerprint: str, chosen: tuple[int, ...]) -> None:
+    def fingerprint(self, question: str, fingerprint: str) -> None:
         """Ask the other one."""
-        self._asker.fingerprint(question, fingerprint, chosen)
+        self._asker.fingerprint(question, fingerprint)
 
     def tell(self, text: str) -> None:
         """Tell the other one."""

@@ -10,7 +10,7 @@ from keyctl.core.pairings import Method
 from keyctl.errors import UsageError
 from keyctl.operations import backup_signing, key_copies, naming, pair_leftovers, seed_making, unlocking
 from keyctl.store import inventory as store
-from keyctl.store import seed_files
+from keyctl.store import new_files, seed_files
 from keyctl.store import unfinished as begun
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def export(circumstances: Circumstances, backup: str, file: Path | None, *, dry_
     known = naming.find(inventory, backup)
     _require_nothing_left(circumstances, known)
     if file is not None:
-        seed_files.check_new(file)
+        new_files.check(file)
     with backup_signing.opened_by_name(circumstances, known.name) as session:
         session.seeds.require()
         unlocking.require_current_pin_usable(session)
@@ -102,7 +102,7 @@ def export(circumstances: Circumstances, backup: str, file: Path | None, *, dry_
                 )
             )
             if file is not None:
-                seed_files.write_new(file, content)
+                new_files.write(file, f"{content}\n".encode(), new_files.PRIVATE)
         ended()
     return replace(
         _exported(known.name, file),

@@ -230,7 +230,6 @@ def _compare(circumstances: Circumstances, offered: SeedFile, fingerprint: str) 
         f"The seed of {visible(offered.key.name)} proves that one key made it, but not that it is your key.\n"
         "Read the fingerprint off the screen of the computer that exported it",
         fingerprint,
-        tuple(range(fingerprints.GROUPS)),
     )
 
 

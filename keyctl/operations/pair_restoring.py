@@ -265,7 +265,6 @@ class _Restoring:
             f"The record on {visible(self._label)} {why}\n"
             f"Read the fingerprint of the pairing {visible(_name(self._record))} off paper or another computer",
             self._fingerprint,
-            tuple(range(fingerprints.GROUPS)),
         )
 
     def _planted(self, why: str) -> UnreachableError:

@@ -13,7 +13,7 @@ from keyctl.core.text import visible
 from keyctl.errors import Details, NotFoundError, StoreError, UnsupportedError, UsageError
 from keyctl.operations import backup_signing, naming, pair_choice, seed_trust
 from keyctl.store import inventory as store
-from keyctl.store import signature_files
+from keyctl.store import new_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,7 +137,7 @@ def sign(
     points = seed_trust.require(circumstances, inventory, pairing)
     derived, recorded = derived_for(inventory, pairing, target)
     if output is not None:
-        signature_files.check_new(output)
+        new_files.check(output)
     wrapped = None
     if namespace is None:
         data_digest = _digest(message, source, "sha256")
@@ -152,7 +152,7 @@ def sign(
         blob = key_formats.openssh_blob(derived.public_key)
         armored = sshsig.armored(wrapped, blob, sshsig.ecdsa_signature(signature))
     if output is not None:
-        signature_files.write_new(output, signature if armored is None else armored.encode("ascii"))
+        new_files.write(output, signature if armored is None else armored.encode("ascii"), new_files.PUBLIC)
     return RecoverySignature(
         pairing=pair_choice.label(inventory, pairing),
         method=pairing.method,

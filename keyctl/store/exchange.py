@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from keyctl.core.merging import Offered
-from keyctl.store import migrations, pairing_records, records
+from keyctl.store import pairing_records, records
+from keyctl.store.documents import document_from
 from keyctl.store.files import MAX_FILE_BYTES, unreadable
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from keyctl.core.inventory import Inventory
 
-_SCHEMA_NAME, _SCHEMA_NUMBER = "keyctl-inventory", 1
+_SCHEMA = "keyctl-inventory/1"
 #: What tells where people and keys are: kept back unless it is asked for.
 PRIVATE_FIELDS = ("owner", "location")
 
@@ -27,7 +27,7 @@ def document(inventory: Inventory, *, left_out: Collection[str], exported_at: st
             key.pop(name)
         key["changed"] = {name: at for name, at in key["changed"].items() if name not in left_out}
     return {
-        "schema": f"{_SCHEMA_NAME}/{_SCHEMA_NUMBER}",
+        "schema": _SCHEMA,
         "exported_at": exported_at,
         "keys": keys,
         "services": [records.service_to(service) for service in inventory.services],
@@ -45,18 +45,7 @@ def offered_from(content: bytes, source: str) -> Offered:
     Raises:
         StoreError: A newer keyctl wrote it, or it is none, or something in it is not what it has to be.
     """
-    if len(content) > MAX_FILE_BYTES:
-        raise unreadable(source, "is too large for an inventory")
-    try:
-        value = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise unreadable(source, "is not JSON") from error
-    name, _, number = str(value.get("schema") if isinstance(value, dict) else None).partition("/")
-    if name != _SCHEMA_NAME or not (number.isascii() and number.isdecimal()) or number.startswith("0"):
-        raise unreadable(source, "is no exported inventory")
-    # Compared as texts: a number of thousands of digits is no number to Python.
-    if number != str(_SCHEMA_NUMBER):
-        raise migrations.newer(source)
+    value = document_from(content, source, schema=_SCHEMA, what="exported inventory", max_bytes=MAX_FILE_BYTES)
     keys = _records(value, "keys", source)
     # Documents from before there were pairings have none.
     pairings = _records({"pairings": []} | value, "pairings", source)

@@ -248,10 +248,10 @@ def test_a_person_reads_the_groups_off_the_other_screen(at_terminal, virtual, ex
     file, fingerprint = exported
     screen = at_terminal("pair", "import", str(file), "blue")
     screen.expect("Read the fingerprint off the screen of the computer that exported it\n")
-    screen.expect("Type groups 1, 2, 3 and 4 of it: ")
+    screen.expect("Type all four groups of it: ")
     assert not any(group in screen.text for group in fingerprints.groups(fingerprint))
     screen.type("AAAAA BBBBB\n")
-    screen.expect("that is not groups 1, 2, 3 and 4\nType groups 1, 2, 3 and 4 of it: ")
+    screen.expect("that is not it\nType all four groups of it: ")
     groups = fingerprints.groups(fingerprint)
     screen.type(f"{groups[0].lower()} {' '.join(groups[1:])}\n")
     screen.expect("PIN for blue (8 tries left): ")

@@ -52,8 +52,8 @@ class Person:
     keys_wanting_pins: int | None = None
     #: The fingerprint that this person reads elsewhere; None: whether it is the same is what *agrees* says.
     reads: str | None = None
-    #: Which groups of a fingerprint were asked for, counted from 0.
-    groups: list[tuple[int, ...]] = field(default_factory=list)
+    #: The fingerprints that were asked for.
+    compared: list[str] = field(default_factory=list)
     #: Called with whatever is told, like somebody who does what the program says.
     acts: Callable[[str], None] = lambda _text: None
 
@@ -79,12 +79,11 @@ class Person:
     def confirm_by_typing(self, warning: str, text: str) -> None:
         self.confirm(f"{warning} {text}")
 
-    def fingerprint(self, question: str, fingerprint: str, chosen: tuple[int, ...]) -> None:
-        self.groups.append(chosen)
+    def fingerprint(self, question: str, fingerprint: str) -> None:
+        self.compared.append(fingerprint)
         self.asked.append(question)
         assert not any(group in question for group in fingerprints.groups(fingerprint))
-        read = None if self.reads is None else " ".join(fingerprints.groups(self.reads)[number] for number in chosen)
-        if not (self.agrees if read is None else fingerprints.matches(fingerprint, chosen, read)):
+        if not (self.agrees if self.reads is None else fingerprints.matches(fingerprint, self.reads)):
             raise DeclinedError("declined", "nothing was changed")
 
     def tell(self, text: str) -> None:

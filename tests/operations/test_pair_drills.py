@@ -308,7 +308,7 @@ def test_the_primary_brings_it_back_unproved_after_all_groups_of_the_fingerprint
     lose_inventory(pairs)
     person = pairs.person(reads=shown.fingerprint)
     done = restore(pairs, "blue", person)
-    assert person.groups == [(0, 1, 2, 3)]
+    assert len(person.compared) == 1
     [pairing] = pairs.desk.inventory.pairings
     assert pairing.state is PairingState.NEVER_VERIFIED
     assert done.pairings[0].backup is None

@@ -213,7 +213,7 @@ def test_a_dry_run_makes_nothing(offline, daily, tmp_path):
     before = daily.desk.files()
     dry = daily.take(content, dry_run=True)
     assert (dry.pairing, dry.backup, dry.changed) == (None, "green", False)
-    assert (daily.person.groups, daily.person.requests) == ([], [])
+    assert (daily.person.compared, daily.person.requests) == ([], [])
     assert (daily.desk.files(), daily.pairings) == (before, ())
 
 
@@ -223,7 +223,7 @@ def test_the_same_file_once_more_changes_nothing_and_asks_nothing(offline, daily
     keys.unplug(daily.desk.folder, "blue")
     again = daily.take(exported.content)
     assert (again.changed, again.pairing) == (False, first.pairing)
-    assert (daily.person.groups, daily.person.requests) == ([], [])
+    assert (daily.person.compared, daily.person.requests) == ([], [])
 
 
 def test_without_a_copy_the_primary_key_need_not_be_there(offline, daily):
@@ -273,7 +273,7 @@ def test_all_groups_are_asked_for_whoever_vouches(daily, file_with, attested):
     imported = daily.take(file_with(made_up(binding_parts.Key(attested=attested))), reads=FINGERPRINT)
     assert imported.changed
     assert imported.pairing.attestation == ("packed" if attested else "none")
-    assert daily.person.groups == [(0, 1, 2, 3)]
+    assert len(daily.person.compared) == 1
 
 
 def test_another_fingerprint_ends_it_before_pin_and_touch(daily, file_with):
@@ -320,7 +320,7 @@ def test_a_seed_that_is_not_proved_is_refused_before_anybody_is_asked(daily, fil
     error = refused(daily.take, file_with(made_up(**changes)))
     assert isinstance(error, UnsupportedError)
     assert (error.code, why in error.message) == ("evidence_refused", True), error.message
-    assert (daily.person.groups, daily.person.requests, daily.pairings) == ([], [], ())
+    assert (daily.person.compared, daily.person.requests, daily.pairings) == ([], [], ())
 
 
 @pytest.mark.parametrize("flags", [0b000, 0b001])

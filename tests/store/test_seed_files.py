@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import stat
 from dataclasses import replace
 
 import pytest
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from keyctl.core.binding import Evidence
 from keyctl.core.inventory import KnownKey, RecognitionCredential
 from keyctl.core.pairings import Method
-from keyctl.errors import StoreError, UsageError
+from keyctl.errors import StoreError
 from keyctl.model import KeyState, Role
 from keyctl.store import seed_files
 from keyctl.store.seed_files import SeedFile
@@ -125,35 +124,3 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(value):
         assert error.code in {"store_unreadable", "store_newer"}  # noqa: PT017  # or it is read
     else:
         assert read(seed_files.document(found)) == found
-
-
-def test_a_new_file_is_for_its_owner_only(tmp_path):
-    path = tmp_path / "seed.json"
-    seed_files.check_new(path)
-    seed_files.write_new(path, TEXT)
-    assert read(path.read_bytes()) == read(TEXT)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-
-
-@pytest.mark.parametrize("kind", ["file", "link", "folder"])
-def test_nothing_is_written_over(tmp_path, kind):
-    path = tmp_path / "seed.json"
-    if kind == "file":
-        path.write_text("mine")
-    elif kind == "folder":
-        path.mkdir()
-    else:
-        path.symlink_to(tmp_path / "nowhere")
-    for attempt in (seed_files.check_new, lambda where: seed_files.write_new(where, TEXT)):
-        with pytest.raises(UsageError) as caught:
-            attempt(path)
-        assert caught.value.code == "usage"
-    assert kind != "file" or path.read_text() == "mine"
-    assert not (tmp_path / "nowhere").exists()
-
-
-def test_a_folder_that_does_not_exist_is_told_before_anything_is_made(tmp_path):
-    for attempt in (seed_files.check_new, lambda where: seed_files.write_new(where, TEXT)):
-        with pytest.raises(StoreError) as caught:
-            attempt(tmp_path / "nowhere" / "seed.json")
-        assert caught.value.code == "store_unwritable"

@@ -1,4 +1,4 @@
-"""Files that hold one signature."""
+"""Files that a person wants written somewhere: only ever new ones, and whole ones."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from keyctl.errors import Details, StoreError, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
+#: Of a file for everybody that the umask lets, and of one for its owner only.
+PUBLIC, PRIVATE = 0o666, 0o600
 
-def check_new(path: Path) -> None:
-    """Refuse before anybody is asked for a touch where no new file can be written.
+
+def check(path: Path) -> None:
+    """Refuse before anybody is asked for a PIN or a touch where no new file can be written.
 
     Raises:
         UsageError: There is something already.
@@ -26,21 +29,26 @@ def check_new(path: Path) -> None:
         raise _unwritable(path, "its folder does not exist, or cannot be written to")
 
 
-def write_new(path: Path, content: bytes) -> None:
-    """Write a new file; what is there already is never written over.
+def write(path: Path, content: bytes, mode: int) -> None:
+    """Write a new file, through to the disk; what is there already is never written over.
+
+    Args:
+        path: Where.
+        content: All of it.
+        mode: :data:`PUBLIC` or :data:`PRIVATE`.
 
     Raises:
         UsageError: There is something already.
         StoreError: It cannot be written; then there is no file.
     """
     try:
-        stream = path.open("xb")
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
     except FileExistsError as error:
         raise _exists(path) from error
     except (OSError, ValueError) as error:
         raise _unwritable(path, str(error).lower()) from error
     try:
-        with stream:
+        with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
@@ -54,7 +62,7 @@ def _exists(path: Path) -> UsageError:
     return UsageError(
         "usage",
         f"{visible(str(path))} exists already",
-        "give the name of a new file",
+        "give the name of a new file; nothing is ever written over",
         details=Details(file=str(path)),
     )
 
