@@ -55,7 +55,11 @@ def composed(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+#: What means nothing to a shell, so that PRIMARY/BACKUP and virtual:NAME stay as they are.
+_PLAIN = str.maketrans("", "", "-_./:@+")
+
+
 def quoted(text: str) -> str:
     """*text* as one word of a command line that is proposed to a person."""
-    plain = text.isascii() and text.replace("-", "").replace("_", "").isalnum()
+    plain = text.isascii() and text.translate(_PLAIN).isalnum()
     return text if plain else "'" + text.replace("'", "'\"'\"'") + "'"

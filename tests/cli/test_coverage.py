@@ -164,7 +164,7 @@ def test_derived_keys_say_whether_they_open_anything(run, write, home):
         ("ssh:home.example", "ssh:new.example", "github.com"), "derived"
     )
     [hint] = [row["hint"] for row in rows if row["hint"] is not None]
-    assert hint.endswith("`keyctl pair derive green --handed-over 'ssh:new.example'`")
+    assert hint.endswith("`keyctl pair derive green --handed-over ssh:new.example`")
     assert "ssh:home.example" in run("coverage", "--without", "green").out
     assert "ssh:home.example" in run("forget", "blue", "--dry-run").err
 

@@ -199,7 +199,7 @@ def test_scan_without_a_known_key_says_how_to_name_one(run, blue):
     assert [key["selector"] for key in done.document["data"]["unknown_keys"]] == [blue]
     assert done.document["errors"][0]["code"] == "no_key"
     assert run("scan").err.splitlines()[0] == (
-        "virtual:blue has no name here and was not read; `keyctl add NAME -k 'virtual:blue'`"
+        "virtual:blue has no name here and was not read; `keyctl add NAME -k virtual:blue`"
     )
 
 
@@ -238,7 +238,7 @@ def test_reset_of_a_known_key_wants_its_name(run, virtual, blue_5c):
     [key, _] = sorted(run("list", "--json").document["data"]["keys"], key=lambda key: key["name"] is None)
     assert (key["name"], key["state"], key["connected"]) == (blue_5c, "reset", False)
     assert "reset, last seen" in run("list").out
-    hint = "which was reset; if it is that key, `keyctl add blue-5c --replace -k 'virtual:blue'` names it again"
+    hint = "which was reset; if it is that key, `keyctl add blue-5c --replace -k virtual:blue` names it again"
     assert hint in run("info").err
     assert run("add", blue_5c, "--replace").status == 0
     assert run("info").err == ""

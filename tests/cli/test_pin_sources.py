@@ -284,7 +284,7 @@ def test_key_without_tries_is_blocked_for_good(with_pins, virtual, blue):
 def test_key_that_is_not_named_gets_no_pin_unattended(with_pins, virtual, command):
     done = with_pins(b"654321\n98765\n", *command, "--json")
     assert done.code == "pin_required"
-    assert done.error["hint"] == "add --key 'virtual:blue'"
+    assert done.error["hint"] == "add --key virtual:blue"
     assert virtual.tries() == 8
 
 

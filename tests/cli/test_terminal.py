@@ -47,7 +47,7 @@ def test_new_pin_is_asked_for_twice(at_terminal, virtual):
 def test_pin_from_a_file_goes_to_a_named_key_only(at_terminal, pin_file):
     screen = at_terminal("pin", "verify", "--pin-file", pin_file(), "--json")
     assert screen.end() == 4
-    assert "add --key 'virtual:blue'" in screen.text
+    assert "add --key virtual:blue" in screen.text
 
 
 def test_two_new_pins_that_differ_are_not_sent(at_terminal, virtual):

@@ -710,7 +710,7 @@ def test_a_derived_key_that_nobody_noted_as_installed_says_how_to():
     [row] = found(key("my red"), pairing("primary", "my red", derived("ssh:home"))).services
     assert row.status is Status.UNCOVERED
     assert row.hint is not None
-    assert row.hint.endswith("`keyctl pair derive 'my red' --handed-over 'ssh:home'`")
+    assert row.hint.endswith("`keyctl pair derive 'my red' --handed-over ssh:home`")
     [row] = found(key("red"), key("blue", registration("ssh:home", None)), handed("red", "ssh:home", None)).services
     assert row.hint is None
     [row] = found(key("red"), handed("red", "ssh:home")).services

@@ -155,7 +155,7 @@ def test_the_backup_key_signs_for_derived_keys_from_now_on():
     site, sign, host = sorted(of_kind(steps, StepKind.DERIVED), key=lambda step: step.commands)
     assert site.text.startswith("register green itself at bank.example")
     assert (site.rp_id, site.account, site.commands) == ("bank.example", "kim", ())
-    assert sign.commands == ("keyctl recover sign green FILE --for 'sign:releases'",)
+    assert sign.commands == ("keyctl recover sign green FILE --for sign:releases",)
     assert host.commands == ("keyctl recover ssh-agent green -- ssh home",)
     assert all(step.key == "green" and not step.done for step in (site, sign, host))
 
@@ -175,7 +175,7 @@ def test_derived_keys_of_a_lost_backup_key_are_replaced_and_its_primary_key_gets
     assert step.commands == ()
     assert not of_kind(steps, StepKind.PROMOTE)
     pair = only(steps, StepKind.PAIR)
-    assert pair.commands == ("keyctl pair remove 'blue/green'", "keyctl pair create blue NEW")
+    assert pair.commands == ("keyctl pair remove blue/green", "keyctl pair create blue NEW")
 
 
 def test_after_the_promotion_its_steps_are_done_and_what_is_replaced_is_too():
@@ -185,7 +185,7 @@ def test_after_the_promotion_its_steps_are_done_and_what_is_replaced_is_too():
     steps = steps_of(lost, replace(key("green"), role=Role.PRIMARY), retired)
     home, work = sorted(of_kind(steps, StepKind.DERIVED), key=lambda step: step.service or "")
     assert (home.done, work.done) == (True, False)
-    assert work.commands[-1] == "keyctl recover promote green --replaced 'ssh:work'"
+    assert work.commands[-1] == "keyctl recover promote green --replaced ssh:work"
     assert only(steps, StepKind.PROMOTE).done
     assert not only(steps, StepKind.PAIR).done
     next_one = replace(pairing("green", "red"), id="00000000000000aa")

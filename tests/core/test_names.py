@@ -43,7 +43,10 @@ def test_a_shell_takes_a_quoted_text_as_one_word(text):
 
 def test_plain_names_need_no_quotes():
     assert names.quoted("blue-5c_2") == "blue-5c_2"
-    assert names.quoted("virtual:blue") == "'virtual:blue'"
+    assert names.quoted("virtual:blue") == "virtual:blue"
+    assert names.quoted("blue/green") == "blue/green"
+    for odd in ("", "-", "my key", "a$b", "a;b", "a~b", "kim\u00e9"):
+        assert names.quoted(odd) == f"'{odd}'"
 
 
 def test_no_text_takes_long_to_compare():

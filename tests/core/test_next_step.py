@@ -72,7 +72,7 @@ AT_RISK = replace(WELL.summary, services=3, at_risk=2)
     [
         (WELL, None),
         (replace(WELL, unfinished_losses=("old key",)), "keyctl lost 'old key'"),
-        (replace(WELL, keys=(STRANGER,)), "keyctl add NAME -k 'usb:/dev/hidraw3'"),
+        (replace(WELL, keys=(STRANGER,)), "keyctl add NAME -k usb:/dev/hidraw3"),
         (situation(), "keyctl demo"),
         (situation(BLUE), "keyctl add NAME --role backup"),
         (situation(BLUE, replace(GREEN, state=KeyState.LOST)), "keyctl add NAME --role backup"),

@@ -122,8 +122,8 @@ def test_a_key_that_is_nobodys_backup_key_has_other_steps():
     assert "When this key itself is lost" in primary
     both = sheets.as_markdown(replace(FACTS, pairings=(PAIRED, replace(PAIRED, primary="amber"))))
     assert "When blue or amber is lost" in both
-    assert "`keyctl recover promote 'blue/green'`" in both
-    assert "`keyctl recover promote 'amber/green'`" in both
+    assert "`keyctl recover promote blue/green`" in both
+    assert "`keyctl recover promote amber/green`" in both
     unknown = sheets.as_markdown(replace(FACTS, pairings=(replace(PAIRED, primary=None),)))
     assert "`keyctl lost NAME`" in unknown
 

@@ -253,7 +253,7 @@ def test_it_is_shown_to_people(pairs):
     lines = promotion_text.text(done, did="done").splitlines()
     assert lines[0] == "done"
     assert "3 derived keys are to be replaced; until then green signs for them:" in lines
-    assert "note what is done: `keyctl recover promote green --replaced 'ssh:home.example'`" in lines
+    assert "note what is done: `keyctl recover promote green --replaced ssh:home.example`" in lines
     assert "nothing is known that blue opened" in lines
     assert lines[-1] == (
         "green has no backup key now: get one of another model, then `keyctl pair create green BACKUP`"

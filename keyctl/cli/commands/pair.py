@@ -176,7 +176,8 @@ def _remove(
 ) -> Outcome:
     """End a pairing: delete the seed on the backup key, the record on the primary key, and what is noted here.
 
-    From the keys that are connected; it says what remains on the others. Asks for their PINs.
+    From the keys that are connected; it says what remains on the others. Asks for their PINs. What another pairing uses
+    too stays. --leftovers lists what it found, and asks before it deletes it.
     """
     from keyctl.cli import app, pair_text
     from keyctl.operations import naming, pair_leftovers, pair_removing
