@@ -23,7 +23,7 @@ from keyctl.operations.kept_pins import KeptPins, shield
 from keyctl.store import inventory as store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from keyctl.core.contexts import Target
@@ -246,27 +246,55 @@ def _running(command: Sequence[str], path: Path, door: Door[_Task]) -> Iterator[
     environment = os.environ | {"SSH_AUTH_SOCK": str(path)}
     # Of another agent, which `ssh-agent -k` would end.
     environment.pop("SSH_AGENT_PID", None)
+    process: subprocess.Popen[bytes] | None = None
     try:
-        process = subprocess.Popen(command, env=environment)  # noqa: S603  # no shell; the words are the user's
+        with _signals_later():
+            process = _started(command, environment)
+        threading.Thread(target=_close_after, args=(process, door), name="command", daemon=True).start()
+        yield process
+    except KeyboardInterrupt:
+        if process is not None:
+            _end(process, signal.SIGINT, _ENDING_S)
+        raise
+    except BaseException:
+        if process is not None:
+            _end(process, signal.SIGTERM, 0)
+        raise
+
+
+def _started(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(command, env=environment)  # noqa: S603  # no shell; the words are the user's
     except (OSError, ValueError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise UsageError(
             "usage", f"cannot run {visible(command[0])}: {reason}", "after -- comes a program and its arguments"
         ) from error
 
-    def wait() -> None:
-        process.wait()
-        door.close()
 
-    threading.Thread(target=wait, name="command", daemon=True).start()
+def _close_after(process: subprocess.Popen[bytes], door: Door[_Task]) -> None:
+    process.wait()
+    door.close()
+
+
+@contextlib.contextmanager
+def _signals_later() -> Iterator[None]:
+    """Handle what would end this program afterwards: a command that it just started would be left behind."""
+    came: list[int] = []
+    handlers = {}
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number: signal.Signals | None = getattr(signal, name, None)
+        # One that is ignored, or left to the system, is so in the command too.
+        if number is not None and callable(handler := signal.getsignal(number)):
+            handlers[number] = handler
+            signal.signal(number, lambda received, _frame: came.append(received))
     try:
-        yield process
-    except KeyboardInterrupt:
-        _end(process, signal.SIGINT, _ENDING_S)
-        raise
-    except BaseException:
-        _end(process, signal.SIGTERM, 0)
-        raise
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for received in came:
+            signal.raise_signal(received)
 
 
 def _end(process: subprocess.Popen[bytes], how: signal.Signals, patience_s: float) -> None:

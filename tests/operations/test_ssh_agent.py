@@ -557,3 +557,22 @@ def test_what_ends_this_program_ends_the_command(paired, tmp_path):
         signal.signal(signal.SIGTERM, before)
     with pytest.raises(ProcessLookupError):
         os.kill(int(started.read_text()), 0)
+
+
+def test_what_ends_this_program_while_the_command_starts_ends_it_too(paired, tmp_path):
+    pid = tmp_path / "pid"
+    child = 'echo $$ > "$0"; kill -TERM $PPID; exec sleep 60'
+
+    def terminated(_signal, _frame):
+        raise SystemExit(143)
+
+    before = signal.signal(signal.SIGTERM, terminated)
+    try:
+        for _ in range(20):
+            with pytest.raises(SystemExit, match="143"):
+                run(paired, "sh", "-c", child, str(pid))
+            with pytest.raises(ProcessLookupError):
+                os.kill(int(pid.read_text()), 0)
+        assert signal.getsignal(signal.SIGTERM) is terminated
+    finally:
+        signal.signal(signal.SIGTERM, before)
