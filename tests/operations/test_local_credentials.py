@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import json
 import os
@@ -106,6 +107,8 @@ def open_key(desk):
 def no_rights():
     """As somebody who may read nothing of what is not for all."""
     user = os.geteuid()
+    # Python itself may be installed where only root reads, and loads this codec when it is first needed.
+    codecs.lookup("ascii")
     if user == 0:
         os.seteuid(NOBODY)
     try:
