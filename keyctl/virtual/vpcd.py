@@ -75,8 +75,9 @@ def serve(
     def watch() -> None:
         while not ended.wait(_WATCH_S):
             if stop.is_set() or not is_present():
-                card.power_down()
+                # In this order: a card that is away does not answer the command that its power-down ends.
                 _hang_up(connection)
+                card.power_down()
                 return
 
     watcher = threading.Thread(target=watch, name="vpcd", daemon=True)
