@@ -7,14 +7,22 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from tests import keyrings
 
 # The developer's own card readers are none of a test's business. The library reads this once per process, so it is set
 # before any test; tests/nfc puts the address of a daemon of its own here.
 os.environ.setdefault("PCSCLITE_CSOCK_NAME", "/nonexistent/pcscd.comm")
+
+
+# No test is a matter of how busy the machine is.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,6 +39,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "home"
     monkeypatch.setenv("KEYCTL_HOME", str(folder))
     return folder
+
+
+@pytest.fixture
+def vault() -> Iterator[keyrings.Vault]:
+    """A keyring that takes tokens, and forgets them at the end of the test."""
+    from tests import keyrings
+
+    with keyrings.chosen(keyrings.Vault()) as backend:
+        yield backend
 
 
 @pytest.hookimpl(tryfirst=True)

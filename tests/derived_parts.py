@@ -50,11 +50,6 @@ def pairing(primary_id: str, backup_id: str, **changes: Any) -> Pairing:
     return replace(made, **changes)
 
 
-def put(home: Path, record: Pairing) -> None:
-    with inventory.changing(home, 0) as changes:
-        changes.put_pairing(record)
-
-
 def get(home: Path, pairing_id: str = PAIRING_ID) -> Pairing:
     found = inventory.read(home).pairing_with_id(pairing_id)
     assert found is not None

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import keyring
-import pytest
 from keyring.backend import KeyringBackend
 from keyring.backends import SecretService, Windows
 
+from tests.missing import missing
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import pytest
 
 PATIENCE_S = 20
 #: A bus that starts no service by itself: neither another keyring nor a window that asks for a password.
@@ -78,7 +81,7 @@ def of_gnome(monkeypatch: pytest.MonkeyPatch) -> Iterator[SecretService.Keyring]
     """GNOME's keyring, unlocked, and nothing of the developer's."""
     for program in ("dbus-daemon", "gnome-keyring-daemon"):
         if shutil.which(program) is None:
-            missing(program)
+            missing(f"{program} is not installed")
     # The paths of sockets are short.
     folder = Path(tempfile.mkdtemp(prefix="keyctl-keyring-"))
     address = f"unix:path={folder}/bus"
@@ -140,10 +143,3 @@ def _wait_for_service() -> None:
                     return
         time.sleep(0.05)
     raise AssertionError("the keyring did not come up")
-
-
-def missing(what: str) -> None:
-    """Skip, except where nothing may be missing."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{what} is not installed")
-    pytest.skip(f"{what} is not installed")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from keyctl.cli import terminal
+from keyctl.core.text import reason_of
 from keyctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def message(file: str | None) -> Iterator[tuple[BinaryIO, str]]:
         try:
             stream = Path(str(file)).open("rb")  # noqa: SIM115  # what fails while it is read is told elsewhere
         except (OSError, ValueError) as error:
-            raise message_unreadable(str(file), (getattr(error, "strerror", None) or str(error)).lower()) from error
+            raise message_unreadable(str(file), reason_of(error)) from error
         with stream:
             yield stream, str(file)
         return
@@ -60,12 +61,7 @@ def write(content: bytes) -> None:
     """
     if sys.stdout is None:
         raise BrokenPipeError
-    try:
+    with terminal.written():
         sys.stdout.flush()
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        terminal.say(f"keyctl: error: cannot write the output: {(error.strerror or str(error)).lower()}")
-        raise BrokenPipeError from error

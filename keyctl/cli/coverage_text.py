@@ -9,8 +9,8 @@ from keyctl.cli import tables
 from keyctl.core.account_rows import Status
 from keyctl.core.coverage import AT_RISK
 from keyctl.core.holdings import Evidence, How
-from keyctl.core.names import quoted
-from keyctl.core.text import visible
+from keyctl.core.names import account_label, quoted
+from keyctl.core.text import counted, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -93,7 +93,7 @@ def missing(found: Coverage) -> str:
     for row in rows:
         lines += ["", visible(_label(row)), visible(f"  opens with: {', '.join(row.opened_by)}")]
         if row.max_keys is not None and len(row.opened_by) >= row.max_keys:
-            lines.append(f"  full: the site takes {_count(row.max_keys, 'key')} only")
+            lines.append(f"  full: the site takes {counted(row.max_keys, 'key')} only")
         if row.url is not None and row.url_kind is not None:
             lines.append(visible(f"  {row.url_kind.value}: {row.url}"))
     return "\n".join(lines)
@@ -255,7 +255,7 @@ def _risk(row: AccountRow, *, owner: bool) -> str:
 
 
 def _label(row: AccountRow, *, owner: bool = False) -> str:
-    label = row.service if row.account is None else f"{row.service} ({row.account})"
+    label = account_label(row.service, row.account)
     return f"{label} of {row.owner or 'no owner'}" if owner else label
 
 
@@ -283,8 +283,4 @@ def _listed(texts: Sequence[str], between: str = ", ") -> str:
 
 
 def _accounts(count: int) -> str:
-    return _count(count, "account")
-
-
-def _count(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+    return counted(count, "account")

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from keyctl.cli import check_text
+from keyctl.core import times
+from keyctl.core.health_facts import NOT_CONNECTED
 from keyctl.core.results import CheckResult
-from keyctl.core.text import visible
+from keyctl.core.text import counted, visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from keyctl.core.health import Health, HealthCheck
+    from keyctl.core.health_results import Health, HealthCheck
     from keyctl.operations.accepting import AcceptedFinding
 
-#: How the line of a finding begins.
-_WORDS = {CheckResult.FAIL: "problem", CheckResult.WARN: "warning", CheckResult.OK: "note"}
 #: What Nagios calls a state, and its exit status (Nagios plugin development guidelines).
 _NAGIOS = {CheckResult.OK: ("OK", 0), CheckResult.WARN: ("WARNING", 1), CheckResult.FAIL: ("CRITICAL", 2)}
 _UNKNOWN = ("UNKNOWN", 3)
@@ -33,30 +34,18 @@ def report(health: Health, *, quiet: bool = False) -> str:
     told: set[str] = set()
     for check in health.checks:
         if check.counts:
-            lines += _paragraph(check, told)
+            lines += check_text.paragraph(check.result, f"{check.message} [{check.id}]", check.hint, told)
     if quiet:
         return "\n".join(lines)
-    accepted = [check for check in health.checks if check.accepted_until is not None]
     for check in health.checks:
         if check.result is CheckResult.OK and check.hint:
-            lines += _paragraph(check, told)
-    for check in accepted:
+            lines += check_text.paragraph(check.result, f"{check.message} [{check.id}]", check.hint, told)
+    for check in health.checks:
+        if check.accepted_until is None:
+            continue
         reason = f": {visible(check.reason)}" if check.reason else ""
-        lines.append(f"accepted until {_day(check.accepted_until)}: {visible(check.message)} [{check.id}]{reason}")
+        lines.append(f"accepted until {times.day(check.accepted_until)}: {visible(check.message)} [{check.id}]{reason}")
     return "\n".join([*lines, *_summary(health)])
-
-
-def _paragraph(check: HealthCheck, told: set[str]) -> list[str]:
-    """The finding, and below it what to do, unless that was *told* already."""
-    hint = check.hint or ""
-    if hint in told:
-        hint = "(what to do: as above)"
-    elif hint:
-        told.add(hint)
-    return [
-        f"{_WORDS[check.result]}: {visible(check.message)} [{check.id}]",
-        *(f"  {visible(line)}" for line in hint.split("\n") if line),
-    ]
 
 
 def _summary(health: Health) -> list[str]:
@@ -69,16 +58,12 @@ def _summary(health: Health) -> list[str]:
     lines += [f"not checked: {visible(check.message)}" for check in skipped]
     fine = sum(check.result is CheckResult.OK for check in health.checks)
     if fine:
-        lines.append(f"fine: {fine} {'check' if fine == 1 else 'checks'}")
+        lines.append(f"fine: {counted(fine, 'check')}")
     return lines
 
 
 def _is_away(check: HealthCheck) -> bool:
-    return check.id == "recognition" and check.result is CheckResult.SKIP and check.message.endswith("is not connected")
-
-
-def _day(moment: str | None) -> str:
-    return (moment or "")[:10]
+    return check.id == "recognition" and check.result is CheckResult.SKIP and check.message.endswith(NOT_CONNECTED)
 
 
 def accepted(entries: Sequence[AcceptedFinding]) -> str:
@@ -91,7 +76,7 @@ def accepted(entries: Sequence[AcceptedFinding]) -> str:
         (
             entry.id,
             entry.key or entry.pairing or _account(entry),
-            _day(entry.until),
+            times.day(entry.until),
             entry.reason,
         )
         for entry in entries

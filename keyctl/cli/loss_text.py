@@ -37,7 +37,7 @@ _INDENT = " " * (len("[ ] ") + ID_DIGITS + 2)
 
 def text(loss: Loss) -> str:
     """The plan as text."""
-    parts = [visible(line) for line in (_first_line(loss),)]
+    parts = [visible(_first_line(loss))]
     for heading, steps in _sections(loss.steps):
         parts.append("\n".join([heading, *(_step(step, tickable=loss.key is not None) for step in steps)]))
     if loss.key is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
 import signal
@@ -18,7 +17,7 @@ from keyctl.cli.options import Settings, settings_of
 from keyctl.errors import Exit, KeyctlError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 _PROGRAM = "keyctl"
 #: How Click's sentence about a word too many begins: mostly it is the name of a key.
@@ -169,7 +168,7 @@ def _print_document(settings: Settings, status: int, data: object, errors: Seque
 def _print(text: str) -> None:
     if sys.stdout is None:
         raise BrokenPipeError
-    with _written():
+    with terminal.written():
         try:
             sys.stdout.write(f"{text}\n")
         except UnicodeEncodeError:
@@ -181,20 +180,8 @@ def _print(text: str) -> None:
 def _flush() -> None:
     """Find out now whether the output arrived, while there is still an exit status to tell it."""
     if sys.stdout is not None:
-        with _written():
+        with terminal.written():
             sys.stdout.flush()
-
-
-@contextlib.contextmanager
-def _written() -> Iterator[None]:
-    """Around writing to stdout: whatever is in the way, a full disk for instance, ends as a broken pipe does."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        terminal.say(f"{_PROGRAM}: error: cannot write the output: {(error.strerror or str(error)).lower()}")
-        raise BrokenPipeError from error
 
 
 def _keep_standard_descriptors() -> None:
@@ -227,5 +214,5 @@ def _complete() -> int:
     variable = _completion_variable() or ""
     name = variable.removeprefix("_").removesuffix("_COMPLETE").lower().replace("_", "-")
     # Only a script that is not ours asks for something that there is not.
-    with _written():
+    with terminal.written():
         return Exit.USAGE if shell_complete(program, {}, name, variable, os.environ[variable]) else Exit.DONE

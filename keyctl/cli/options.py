@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from keyctl.cli.completions import files, folders, known_names
+from keyctl.cli.completions import files, folders, known_names, pairing_names
 from keyctl.core.text import is_unicode
 
 if TYPE_CHECKING:
@@ -60,6 +60,24 @@ def unicode_text(_context: click.Context, _parameter: click.Parameter, value: st
     if value is not None and not is_unicode(value):
         raise click.BadParameter("The text is not valid UTF-8.")
     return value
+
+
+def unicode_texts(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """As :func:`unicode_text`, for each of them."""
+    for value in values:
+        unicode_text(context, parameter, value)
+    return values
+
+
+#: Which pairing is meant.
+pairing_argument = click.argument(
+    "pairing",
+    required=False,
+    metavar="[PAIRING]",
+    callback=unicode_text,
+    shell_complete=pairing_names,
+    help="The backup key's name, or PRIMARY/BACKUP; needed where there are several.",
+)
 
 
 def settings_of(context: click.Context) -> Settings:

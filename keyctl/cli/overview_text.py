@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from keyctl.cli import pair_text, tables
-from keyctl.core.results import CheckResult
+from keyctl.cli import check_text, pair_text, tables
+from keyctl.core import times
 from keyctl.core.text import visible
 from keyctl.model import KeyState
 
@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from keyctl.core.coverage import Summary
     from keyctl.model import Key
     from keyctl.operations.overview import LastResult, Overview
+    from keyctl.operations.pair_views import PairingView
 
-_WORDS = {CheckResult.FAIL: "problem", CheckResult.WARN: "warning"}
-_DATE_CHARACTERS = len("2026-01-31")
 #: More findings are for `keyctl health`.
 _MOST_FINDINGS = 5
 
@@ -26,10 +25,10 @@ def screen(found: Overview) -> str:
     """Keys, pairings, accounts, findings, and what to do next."""
     rows: list[tuple[str, str | None]] = []
     rows += _labelled("keys", [_key(key) for key in found.keys] or ["none"])
-    rows += _labelled("pairings", [_pairing_line(found, number) for number in range(len(found.pairings))])
+    rows += _labelled("pairings", [_pairing_line(pairing) for pairing in found.pairings])
     rows.append(("accounts", _accounts(found.summary)))
     rows.append(("last check", _check(found.last_check)))
-    findings = [f"{_WORDS[check.result]}: {check.message}" for check in found.findings[:_MOST_FINDINGS]]
+    findings = [f"{check_text.WORDS[check.result]}: {check.message}" for check in found.findings[:_MOST_FINDINGS]]
     if len(found.findings) > _MOST_FINDINGS:
         findings.append(f"and {len(found.findings) - _MOST_FINDINGS} more: `keyctl health`")
     rows += _labelled("", findings)
@@ -54,13 +53,12 @@ def _key(key: Key) -> str:
     elif key.location:
         facts.append(key.location)
     elif key.last_seen is not None:
-        facts.append(f"last seen {key.last_seen[:_DATE_CHARACTERS]}")
+        facts.append(f"last seen {times.day(key.last_seen)}")
     told = ", ".join(fact for fact in facts if fact)
     return visible(f"{key.label}: {told}" if told else key.label)
 
 
-def _pairing_line(found: Overview, number: int) -> str:
-    pairing = found.pairings[number]
+def _pairing_line(pairing: PairingView) -> str:
     return f"{pair_text.name(pairing)}: {pair_text.state(pairing)}, {pairing.method}"
 
 
@@ -76,4 +74,4 @@ def _check(last: LastResult | None) -> str:
         return "none yet: `keyctl health`"
     counts = [f"{last.counts.fail} bad"] if last.counts.fail else []
     counts += [f"{last.counts.warn} to look at"] if last.counts.warn else []
-    return f"{last.at[:_DATE_CHARACTERS]}: {', '.join(counts) or 'all well'}"
+    return f"{times.day(last.at)}: {', '.join(counts) or 'all well'}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from keyctl.cli import tables
-from keyctl.core.names import quoted
+from keyctl.core import times
+from keyctl.core.names import account_label, quoted
 from keyctl.core.pairings import Method, PairingState
 from keyctl.core.text import visible
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 #: Of a credential's id: enough to tell it from others.
 _SHOWN_DIGITS = 16
-_DATE_CHARACTERS = len("2026-01-31")
 _METHOD_WORDS = {
     Method.ARKG: "arkg",
     Method.WEBAUTHN_DRAFT: "webauthn_draft (a draft, for trying out)",
@@ -217,7 +217,7 @@ def state(pairing: PairingView) -> str:
         PairingState.RETIRED: pairing.retired_at,
     }.get(pairing.state)
     word = _STATE_WORDS[pairing.state]
-    return f"{word} {moment[:_DATE_CHARACTERS]}" if moment is not None else word
+    return f"{word} {times.day(moment)}" if moment is not None else word
 
 
 def _last_drill(pairing: PairingView) -> str:
@@ -229,14 +229,14 @@ def _last_drill(pairing: PairingView) -> str:
 
 def _fate(handed_over_at: str | None, replaced_at: str | None) -> str:
     if replaced_at is not None:
-        return f"replaced {replaced_at[:_DATE_CHARACTERS]}"
-    return handed_over_at[:_DATE_CHARACTERS] if handed_over_at is not None else "not yet"
+        return f"replaced {times.day(replaced_at)}"
+    return times.day(handed_over_at) if handed_over_at is not None else "not yet"
 
 
 def _missing(accounts: Sequence[MissingAccount]) -> str:
     lines = ["only one of the two keys opens:"]
     for one in accounts:
-        label = f"{one.service} ({one.account})" if one.account else one.service
+        label = account_label(one.service, one.account or None)
         why = " - the site takes one key only" if one.no_backup_possible else ""
         lines.append(visible(f"  {label}: {one.opened_by} does, {one.missing_on} does not{why}"))
         if one.url is not None and not one.no_backup_possible:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from keyctl.cli import tables
-from keyctl.core.names import quoted
+from keyctl.core.names import account_label, quoted
 from keyctl.core.promotions import Concern, Replacement
-from keyctl.core.text import visible
+from keyctl.core.text import counted, visible
 
 if TYPE_CHECKING:
     from keyctl.core.promotions import NextBackup, OtherPairing, Revocation
@@ -86,12 +86,12 @@ def _revocations(done: Promotion) -> list[str]:
     lost = visible(done.lost)
     if not done.revoke:
         return [f"nothing is known that {lost} opened"]
-    count = "1 account" if len(done.revoke) == 1 else f"{len(done.revoke)} accounts"
+    count = counted(len(done.revoke), "account")
     return [f"remove {lost} from {count}:", *(line for one in done.revoke for line in _revocation(one, done.primary))]
 
 
 def _revocation(one: Revocation, primary: str) -> list[str]:
-    label = one.service if one.account is None else f"{one.service} ({one.account})"
+    label = account_label(one.service, one.account)
     if one.opened_by_new_primary:
         way = f"{primary} opens it"
     elif one.opened_by:

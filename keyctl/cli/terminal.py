@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, TextIO
 
 from keyctl.core.names import composed, quoted
-from keyctl.core.text import tries, visible
+from keyctl.core.text import reason_of, tries, visible
 from keyctl.errors import DeclinedError, PinError, UsageError
 
 if TYPE_CHECKING:
@@ -36,6 +36,18 @@ def present() -> bool:
     except OSError:
         return False
     return True
+
+
+@contextlib.contextmanager
+def written() -> Iterator[None]:
+    """Around writing to stdout: whatever is in the way, a full disk for instance, ends as a broken pipe does."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        say(f"keyctl: error: cannot write the output: {reason_of(error)}")
+        raise BrokenPipeError from error
 
 
 def say(text: str) -> None:

@@ -198,8 +198,13 @@ def is_strong(recovery: Iterable[Recovery]) -> bool:
 
 def order_of(row: AccountRow, account: Account) -> tuple[object, ...]:
     """By what rows are sorted: the worst first, then the name; no two accounts are alike in it."""
+    return (_STATUS_RANK[row.status], *name_order(row, account))
+
+
+def name_order(row: AccountRow, account: Account) -> tuple[str, ...]:
+    """By what rows are sorted by name; no two accounts are alike in it."""
     texts = (row.service, row.account or "", row.owner or "", row.rp_id)
-    return (_STATUS_RANK[row.status], *(text.casefold() for text in texts), *texts, account.mark)
+    return (*(text.casefold() for text in texts), *texts, account.mark)
 
 
 def _strength(holding: Holding) -> tuple[bool, int, int, str]:

@@ -86,6 +86,11 @@ def _with_keys(inventory: Inventory) -> dict[_Place, list[Fact]]:
     return places
 
 
+def may_share_owner(one: KnownKey, other: KnownKey) -> bool:
+    """Whether two keys are of one person, as far as it is said whose they are."""
+    return (owner_of(one) or owner_of(other)) == (owner_of(other) or owner_of(one))
+
+
 def owner_of(key: KnownKey) -> str | None:
     """Whose key it is, in the one form in which owners are compared."""
     return composed(key.owner) if key.owner else None

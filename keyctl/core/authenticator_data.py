@@ -54,6 +54,8 @@ class AuthenticatorData:
     attested: Attested | None
     #: Extension outputs; empty where there are none.
     extensions: Mapping[Any, Any]
+    #: How many bytes at the end they are.
+    extension_bytes: int
 
     def has(self, flags: Flag) -> bool:
         """Whether all of *flags* are set."""
@@ -76,7 +78,12 @@ def read(content: bytes) -> AuthenticatorData:
     if bool(flags & Flag.ED) != bool(rest):
         raise ValueError("extensions that were not announced, or announced and not there")
     return AuthenticatorData(
-        rp_id_hash=rp_id_hash, flags=flags, counter=counter, attested=attested, extensions=decode_map(rest)
+        rp_id_hash=rp_id_hash,
+        flags=flags,
+        counter=counter,
+        attested=attested,
+        extensions=decode_map(rest),
+        extension_bytes=len(rest),
     )
 
 

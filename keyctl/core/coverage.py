@@ -78,7 +78,7 @@ def coverage(
         owner: Only accounts and keys of this owner; None: of all; the empty text: those without an owner.
     """
     whose = composed(owner) if owner is not None else None
-    stale_before = (times.parse(now) - timedelta(days=DECLARATION_DAYS)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    stale_before = times.shifted(now, -timedelta(days=DECLARATION_DAYS))
     sheet = _sheet(inventory, without=without, stale_before=stale_before, owner=whose)
     lines = [
         (sheet.row(account), account)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from keyctl.core import arkg, contexts, seed_cose, seed_numbers
 from keyctl.core.pairings import DerivedKey
-from keyctl.errors import StoreError
+from keyctl.errors import KeyctlError, StoreError
 
 if TYPE_CHECKING:
     from keyctl.core.arkg import Derived, SeedPublicKey
@@ -62,8 +62,6 @@ def recomputes(seed: Seed, key: DerivedKey) -> bool:
     Raises:
         StoreError: The seed cannot be used, see :func:`public_seed`.
     """
-    from keyctl.errors import KeyctlError
-
     try:
         target = contexts.parse(key.target)
     except KeyctlError:

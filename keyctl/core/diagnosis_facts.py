@@ -254,6 +254,8 @@ class Keeping:
 
     #: Files of the inventory that cannot be read or understood, copies that a syncing program made among them.
     problems: tuple[FileProblem, ...]
+    #: Files beside the inventory, in the same folder, that are not read.
+    overlooked: tuple[FileProblem, ...]
     #: The folder for what concerns this computer only, and what is wrong with it; None: nothing.
     state: str
     state_problem: str | None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from keyctl.core import times
@@ -14,19 +13,19 @@ from keyctl.core.text import visible
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-#: A clock that is wrong by less disturbs nothing.
-_SLACK = timedelta(days=1)
 _ROOT = "root"
 #: No computer with this program was ever set to an earlier time.
 _FIRST = "2026-01-01T00:00:00Z"
 
 
 def inventory(facts: Facts) -> Iterator[Check]:
-    """Whether every file of the inventory can be used."""
+    """Whether every file of the inventory can be used, and none beside it is overlooked."""
     if facts.keeping is None:
         return
     for problem in facts.keeping.problems:
         yield Check(id="inventory", result=CheckResult.FAIL, message=problem.message, hint=problem.hint)
+    for problem in facts.keeping.overlooked:
+        yield Check(id="inventory", result=CheckResult.WARN, message=problem.message, hint=problem.hint)
     if not facts.keeping.problems:
         yield Check(id="inventory", result=CheckResult.OK, message="every file of the inventory can be read")
 
@@ -64,7 +63,7 @@ def clock(facts: Facts) -> Iterator[Check]:
         yield Check(
             id="clock", result=CheckResult.WARN, message=message, hint="set it, for instance with `timedatectl`"
         )
-    elif keeping.newest is not None and times.parse(keeping.newest) - times.parse(keeping.now) > _SLACK:
+    elif keeping.newest is not None and times.parse(keeping.newest) - times.parse(keeping.now) > times.CLOCK_TOLERANCE:
         yield Check(
             id="clock",
             result=CheckResult.WARN,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from keyctl.core import holdings
 from keyctl.core.pairings import Method, without_copy
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def erased(pairing: Pairing, key_id: str, *, now: str) -> Pairing:
         now: When that was.
     """
     left = without_copy(pairing, key_id, now=now)
-    if not loses_all(pairing, key_id) or holdings.has_lost_seed(pairing):
+    if not loses_all(pairing, key_id) or pairing.has_lost_seed:
         return left
     return replace(left, broken_at=now)
 
@@ -50,7 +49,7 @@ def loses_all(pairing: Pairing, key_id: str) -> bool:
 
 def remains(pairing: Pairing) -> Iterator[Remains]:
     """The credentials that keyctl made for *pairing* and that are still on its keys, each once."""
-    if pairing.seed is not None and not holdings.has_lost_seed(pairing):
+    if pairing.seed is not None and not pairing.has_lost_seed:
         yield Remains(key_id=pairing.backup_id, credential_id=pairing.seed.credential_id, what="seed")
     for record in pairing.stored_on:
         if record.key_id != pairing.backup_id or pairing.seed is None:

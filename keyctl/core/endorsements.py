@@ -35,24 +35,12 @@ def client_data_hash(keys: Iterable[DerivedKey]) -> bytes:
     return digest.digest()
 
 
-def holds(key: DerivedKey, derived: Iterable[DerivedKey], public_key: bytes) -> bool:
-    """Whether *key* is endorsed.
-
-    Args:
-        key: One of *derived*.
-        derived: All keys of its pairing.
-        public_key: Of the primary key's recognition credential, COSE_Key in CBOR.
-    """
-    alike = [one for one in derived if one.endorsement == key.endorsement]
-    return key in alike and key.target in endorsed(alike, public_key)
-
-
 def endorsed(derived: Iterable[DerivedKey], public_key: bytes) -> frozenset[str]:
     """The targets of those keys whose endorsement holds.
 
     Args:
         derived: All keys of a pairing.
-        public_key: As for :func:`holds`.
+        public_key: Of the primary key's recognition credential, COSE_Key in CBOR.
     """
     batches: dict[Endorsement, list[DerivedKey]] = {}
     for key in derived:

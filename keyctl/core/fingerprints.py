@@ -12,6 +12,8 @@ import re
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from keyctl.core import p256
+
 if TYPE_CHECKING:
     from keyctl.core.arkg import SeedPublicKey
 
@@ -26,7 +28,7 @@ _GROUP = re.compile(f"[A-Z2-7]{{{GROUP_CHARACTERS}}}")
 
 def of_seed(seed: SeedPublicKey) -> str:
     """The fingerprint: 100 bits in four groups, joined by dashes."""
-    content = _DOMAIN + _compressed(seed.pk_bl) + _compressed(seed.pk_kem)
+    content = _DOMAIN + p256.compressed(seed.pk_bl) + p256.compressed(seed.pk_kem)
     text = base64.b32encode(sha256(content).digest()).decode("ascii")
     return "-".join(text[at : at + GROUP_CHARACTERS] for at in range(0, GROUPS * GROUP_CHARACTERS, GROUP_CHARACTERS))
 
@@ -62,9 +64,3 @@ def matches(fingerprint: str, typed: str) -> bool:
     expected = "".join(groups(fingerprint))
     given = "".join(typed_groups(typed) or ())
     return hmac.compare_digest(expected.encode(), given.encode())
-
-
-def _compressed(point: bytes) -> bytes:
-    """SEC 1, section 2.3.3, with compression."""
-    half = len(point) // 2
-    return bytes([0x02 | point[-1] & 1]) + point[1 : 1 + half]

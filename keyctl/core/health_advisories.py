@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from keyctl.core import catalogue
 from keyctl.core.advisories import AdvisoryLevel, AdvisoryResult, Identity, matches_for
-from keyctl.core.health_facts import Finding
+from keyctl.core.health_facts import Finding, digest_of
 from keyctl.core.health_table import ADVISORY_PREFIX
 from keyctl.core.results import CheckResult
 
@@ -93,10 +92,12 @@ def same_flaw(facts: Facts, owners: Iterable[tuple[str | None, list[KnownKey]]])
             if key.model is not None and key.firmware is not None:
                 batches.setdefault((key.model, key.firmware), []).append(key)
         for batch in batches.values():
+            if len(batch) == 1 or batch[0].virtual:
+                continue
             facts_of = by_id.get(batch[0].id)
             found = matches(facts_of) if facts_of is not None else matches_for(identity_of(batch[0]))
             sure = [match for match in found if match.advisory.result is AdvisoryResult.AFFECTED]
-            if len(batch) > 1 and sure and not batch[0].virtual:
+            if sure:
                 names = " and ".join(key.name for key in batch)
                 shown.append(f"{names} have the same flaw: {', '.join(match.advisory.id for match in sure)}")
                 shared += sure
@@ -107,10 +108,10 @@ def same_flaw(facts: Facts, owners: Iterable[tuple[str | None, list[KnownKey]]])
         result=CheckResult.WARN,
         message="; ".join(shown),
         hint="replace one of them first, by one of another model",
-        token=_together(shared) + sha256("\n".join(shown).encode()).hexdigest()[:16],
+        token=_together(shared) + digest_of("\n".join(shown)),
     )
 
 
 def _together(found: Iterable[Match]) -> str:
     """One digest of several advisories' digests."""
-    return sha256(" ".join(sorted(match.digest for match in found)).encode()).hexdigest()[:16]
+    return digest_of(" ".join(sorted(match.digest for match in found)))

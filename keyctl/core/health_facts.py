@@ -6,13 +6,11 @@ What could not be seen, as most keys lie in a drawer, is None: then a rule says 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from keyctl.core import times
 from keyctl.core.health_limits import Limits
-from keyctl.core.results import CheckResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,14 +19,11 @@ if TYPE_CHECKING:
     from keyctl.core.inventory import Inventory, KnownKey
     from keyctl.core.loss_steps import Step
     from keyctl.core.pairings import Pairing
+    from keyctl.core.results import CheckResult
     from keyctl.model import Recognition
 
-#: A clock that is fast or slow by less is none that somebody set.
-CLOCK_TOLERANCE = timedelta(days=1)
-#: By how much the worst comes first.
-RANK = {result: rank for rank, result in enumerate(CheckResult)}
-#: What counts as a finding.
-FOUND = frozenset({CheckResult.WARN, CheckResult.FAIL})
+#: Why most keys are not read, in words that follow the label.
+NOT_CONNECTED = "is not connected"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +58,12 @@ class Finding:
     @property
     def mark(self) -> str:
         """A digest of the subject, 16 hex digits."""
-        return sha256(repr(self.subject).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        return digest_of(repr(self.subject))
+
+
+def digest_of(text: str) -> str:
+    """What tells one text from another, 16 hex digits; whoever edits the inventory may put into it what is no text."""
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,7 @@ class KeyFacts:
     #: None: it is not connected, or cannot be reached.
     reading: KeyReading | None
     #: Why there is no reading, in words that follow the label.
-    absence: str = "is not connected"
+    absence: str = NOT_CONNECTED
     #: When it last proved itself with a touch; None: never since it was added.
     drilled_at: str | None = None
     #: Why the drill of just now failed; None: there was none, or it succeeded.
@@ -179,7 +179,7 @@ class Facts:
         if moment is None:
             return None
         age = times.parse(self.now) - times.parse(moment)
-        return None if age < -CLOCK_TOLERANCE else max(age.days, 0)
+        return None if age < -times.CLOCK_TOLERANCE else max(age.days, 0)
 
 
 def days_ago(days: int | None) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from keyctl.core import coverage, times
 from keyctl.core.account_rows import Status
 from keyctl.core.accounts import owner_of
 from keyctl.core.health_advisories import same_flaw
-from keyctl.core.health_facts import CLOCK_TOLERANCE, Finding, days_ago
+from keyctl.core.health_facts import Finding, days_ago, digest_of
+from keyctl.core.names import account_label
 from keyctl.core.results import CheckResult
 from keyctl.model import KeyState
 
@@ -57,7 +57,7 @@ def accounts_at_risk(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             id="account_at_risk",
             result=FAIL if row.status is Status.UNCOVERED else WARN,
-            message=f"{_title(row)} {words}",
+            message=f"{account_label(row.service, row.account)} {words}",
             hint=_account_hint(row),
             rp_id=row.rp_id,
             account=row.account,
@@ -76,7 +76,7 @@ def two_keys(owners: Sequence[tuple[str | None, list[KnownKey]]]) -> Finding:
         result=WARN,
         message="; ".join(words),
         hint="when one key is lost, nothing is left: get a second one, then `keyctl add NAME`",
-        token=_token(words),
+        token=digest_of("\n".join(words)),
     )
 
 
@@ -94,7 +94,7 @@ def models(owners: Sequence[tuple[str | None, list[KnownKey]]]) -> Finding:
                 alike.append(f"all keys{whose} are of one model: {keys[0].model or 'one that is not in the list'}")
     if alike:
         hint = "a flaw of that model concerns all of them: let the next key be of another maker or model"
-        return Finding(id="models", result=WARN, message="; ".join(alike), hint=hint, token=_token(alike))
+        return Finding(id="models", result=WARN, message="; ".join(alike), hint=hint, token=digest_of("\n".join(alike)))
     if unknown:
         return Finding(id="models", result=SKIP, message="of which model the keys are is not known")
     return Finding(id="models", result=OK, message="nobody has several keys of one model only")
@@ -115,7 +115,7 @@ def export(facts: Facts) -> Finding:
 
 def future(facts: Facts) -> Finding:
     """Whether files of the inventory are from the future."""
-    latest = (times.parse(facts.now) + CLOCK_TOLERANCE).strftime("%Y-%m-%dT%H:%M:%SZ")
+    latest = times.shifted(facts.now, times.CLOCK_TOLERANCE)
     ahead = sorted({name for name, moment in moments(facts.inventory) if moment > latest})
     if not ahead:
         return Finding(id="future", result=OK, message="no file of the inventory is from the future")
@@ -128,7 +128,7 @@ def future(facts: Facts) -> Finding:
 
 def clock(facts: Facts) -> Finding:
     """Whether the clock of this computer was set back."""
-    if facts.noted_at is not None and times.parse(facts.noted_at) - times.parse(facts.now) > CLOCK_TOLERANCE:
+    if facts.noted_at is not None and times.parse(facts.noted_at) - times.parse(facts.now) > times.CLOCK_TOLERANCE:
         message = f"the clock of this computer was set back: keyctl ran at {facts.noted_at}, and now it is {facts.now}"
         return Finding(
             id="clock", result=WARN, message=message, hint="set the clock; ages cannot be trusted until then"
@@ -159,20 +159,12 @@ def _count(accounts: int) -> str:
     return "1 account is known" if accounts == 1 else f"{accounts} accounts are known"
 
 
-def _title(row: AccountRow) -> str:
-    return row.service if row.account is None else f"{row.service} ({row.account})"
-
-
 def _account_hint(row: AccountRow) -> str:
     if row.hint is not None:
         return row.hint
     if row.url is not None:
         return f"register another key: {row.url}; or note another way in with `keyctl service add`"
     return "register another key there, or note another way in with `keyctl service add`"
-
-
-def _token(words: Sequence[str]) -> str:
-    return sha256("\n".join(words).encode()).hexdigest()[:16]
 
 
 def moments(inventory: Inventory) -> Iterator[tuple[str, str]]:
@@ -186,5 +178,6 @@ def moments(inventory: Inventory) -> Iterator[tuple[str, str]]:
         yield service.name, max([service.added_at, *service.changed.values(), *said])
     for pairing in inventory.pairings:
         moments = [pairing.created_at, pairing.verified_at or "", pairing.broken_at or "", pairing.retired_at or ""]
-        name = next((key.name for key in inventory.keys if key.id == pairing.backup_id), pairing.id)
+        backup = inventory.key_with_id(pairing.backup_id)
+        name = backup.name if backup is not None else pairing.id
         yield f"the pairing of {name}", max([*moments, *pairing.changed.values()])

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from keyctl.core.inventory import Declaration, Inventory, KnownKey, Registration, SeenPasskey, Service
-    from keyctl.core.pairings import DerivedKey, Pairing
 
 #: Digits of a user id that stand for an account without any name.
 _USER_ID_DIGITS = 16
@@ -184,9 +183,9 @@ def derived_keys(inventory: Inventory) -> Iterator[Derived]:
     Those of a retired pairing are among them: whatever has them still takes the backup key's signature.
     """
     for pairing in inventory.pairings:
-        usable = not has_lost_seed(pairing)
+        usable = not pairing.has_lost_seed
         for made in pairing.derived:
-            if is_replaced(made):
+            if made.is_replaced:
                 continue
             kind, _, label = made.target.partition(":")
             site, _, account = label.partition("/")
@@ -200,16 +199,6 @@ def derived_keys(inventory: Inventory) -> Iterator[Derived]:
                 handed_over_at=made.handed_over_at,
                 usable=usable,
             )
-
-
-def is_replaced(made: DerivedKey) -> bool:
-    """Whether another key took its place; it may have been handed over again after that."""
-    return made.replaced_at is not None and made.replaced_at >= (made.handed_over_at or "")
-
-
-def has_lost_seed(pairing: Pairing) -> bool:
-    """Whether the backup key failed the last drill, or lost its seed after it; also where the pairing is retired."""
-    return pairing.broken_at is not None and pairing.broken_at >= (pairing.verified_at or "")
 
 
 def of_derived(key: KnownKey, record: Derived) -> Fact:

@@ -10,7 +10,7 @@ import base64
 import json
 from hashlib import sha256
 
-from keyctl.core import p256
+from keyctl.core import p256, ssh_wire
 from keyctl.core.arkg import ArkgError
 
 _TYPE = b"ecdsa-sha2-nistp256"
@@ -55,12 +55,12 @@ def openssh(point: bytes, comment: str) -> str:
 def openssh_blob(point: bytes) -> bytes:
     """The key as the SSH protocol has it (RFC 5656, section 3.1)."""
     _check(point)
-    return b"".join(len(part).to_bytes(4, "big") + part for part in (_TYPE, _CURVE, point))
+    return b"".join(map(ssh_wire.string, (_TYPE, _CURVE, point)))
 
 
 def openssh_fingerprint(point: bytes) -> str:
     """What ``ssh-keygen -l`` shows: ``SHA256:`` and base64 without padding."""
-    return "SHA256:" + base64.b64encode(sha256(openssh_blob(point)).digest()).decode("ascii").rstrip("=")
+    return ssh_wire.fingerprint(openssh_blob(point))
 
 
 def _required(point: bytes) -> dict[str, str]:

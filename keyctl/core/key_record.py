@@ -88,8 +88,8 @@ def encode(record: KeyRecord) -> bytes:
         _PRIMARY_NAME: _cut(record.primary_name),
         _BACKUP_NAME: _cut(record.backup_name),
         _CREATED: record.created_at,
-        _PK_BL: _compressed(points.pk_bl),
-        _PK_KEM: _compressed(points.pk_kem),
+        _PK_BL: p256.compressed(points.pk_bl),
+        _PK_KEM: p256.compressed(points.pk_kem),
         _SECRET: seed.derivation_secret,
         _CREDENTIAL: seed.credential_id,
         _USER: seed.user_id,
@@ -158,7 +158,7 @@ def carrier(public_seed: bytes) -> Carrier:
         ArkgError: It is no seed.
     """
     points = seed_cose.read_seed(public_seed)
-    bl, kem = _compressed(points.pk_bl), _compressed(points.pk_kem)
+    bl, kem = p256.compressed(points.pk_bl), p256.compressed(points.pk_kem)
     return Carrier(user_id=bl[1:] + kem[1:], user_name=f"keyctl-seed 1 {bl[0]}{kem[0]}")
 
 
@@ -175,11 +175,6 @@ def carried_seed(user_id: bytes | None, user_name: str | None) -> bytes | None:
 
 def _public_seed(bl: bytes, kem: bytes) -> bytes:
     return seed_cose.encode_seed(arkg.SeedPublicKey(p256.uncompressed(bl), p256.uncompressed(kem)))
-
-
-def _compressed(point: bytes) -> bytes:
-    """SEC 1, section 2.3.3, with compression: 33 bytes."""
-    return bytes([0x02 | point[-1] & 1]) + point[1 : 1 + _X_BYTES]
 
 
 def _cut(name: str) -> str:

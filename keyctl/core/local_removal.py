@@ -6,9 +6,9 @@ The inventory knows names of files, never paths, so the usual places are named.
 from __future__ import annotations
 
 import base64
-from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
+from keyctl.core import ssh_wire
 from keyctl.core.inventory import Origin
 from keyctl.core.names import quoted
 
@@ -57,7 +57,7 @@ def ssh_key_blob(public_key: bytes, application: str) -> bytes | None:
     else:
         kind = (b"sk-ssh-ed25519@openssh.com", parameters[-2])
     parts = (*kind, application.encode("utf-8", "replace"))
-    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    return b"".join(map(ssh_wire.string, parts))
 
 
 def _of_ssh(registration: Registration, lost: str) -> Removal:
@@ -74,9 +74,8 @@ def _of_ssh(registration: Registration, lost: str) -> Removal:
             "and from the sites where it signs or pushes"
         )
         return Removal(text, ("ssh-keygen -lf ~/.ssh/authorized_keys", *remove_file))
-    fingerprint = "SHA256:" + base64.b64encode(sha256(blob).digest()).decode().rstrip("=")
     text = (
-        f"remove the SSH key {name} ({registration.rp_id}, {fingerprint}) of {lost} from every server's "
+        f"remove the SSH key {name} ({registration.rp_id}, {ssh_wire.fingerprint(blob)}) of {lost} from every server's "
         "~/.ssh/authorized_keys, and from the sites where it signs or pushes"
     )
     return Removal(text, (f"sed -i '\\#{base64.b64encode(blob).decode()}#d' ~/.ssh/authorized_keys", *remove_file))

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from keyctl.core import coverage, holdings, loss_replacement
-from keyctl.core.account_rows import Sheet
+from keyctl.core import coverage, loss_replacement
+from keyctl.core.account_rows import Sheet, name_order
 from keyctl.core.accounts import accounts
 from keyctl.core.inventory import Origin, Recovery
 from keyctl.core.loss_computer import computer_steps
+from keyctl.core.loss_replacement import ROLES
 from keyctl.core.loss_steps import Step, StepKind, Writer
-from keyctl.core.names import quoted
+from keyctl.core.names import account_label, quoted
 from keyctl.core.promotions import as_lost
-from keyctl.model import KeyState, Role
+from keyctl.model import KeyState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -124,12 +125,12 @@ def _account_steps(writer: Writer, inventory: Inventory, lost: KnownKey) -> list
             row = sheet.row(account)
             openers = sorted(row.opened_by, key=lambda name: order.get(name, len(order)))
             step = _account_step(writer, lost, account, row, openers)
-            found.append(((bool(openers), *_order(row, account)), step))
+            found.append(((bool(openers), *name_order(row, account)), step))
     return [step for _, step in sorted(found, key=lambda entry: entry[0])]
 
 
 def _account_step(writer: Writer, lost: KnownKey, account: Account, row: AccountRow, openers: Sequence[str]) -> Step:
-    label = row.service if row.account is None else f"{row.service} ({row.account})"
+    label = account_label(row.service, row.account)
     if openers:
         kind = StepKind.REVOKE
         others = f" (or {', '.join(openers[1:])})" if len(openers) > 1 else ""
@@ -172,14 +173,8 @@ def _subject(account: Account, lost: KnownKey) -> str:
 def _preference(inventory: Inventory, lost: KnownKey, columns: Mapping[str, str]) -> dict[str, int]:
     """In which order other keys are proposed: first the backup keys of the lost one, then what is kept at hand."""
     paired = {one.backup_id for one in inventory.pairings_of(lost.id)}
-    roles = [Role.BACKUP, Role.PRIMARY, Role.SPARE, None]
-    keys = sorted(inventory.keys, key=lambda key: (key.id not in paired, roles.index(key.role), columns[key.id]))
+    keys = sorted(inventory.keys, key=lambda key: (key.id not in paired, ROLES.index(key.role), columns[key.id]))
     return {columns[key.id]: position for position, key in enumerate(keys)}
-
-
-def _order(row: AccountRow, account: Account) -> tuple[str, ...]:
-    texts = (row.service, row.account or "", row.rp_id)
-    return (*(text.casefold() for text in texts), *texts, account.mark)
 
 
 def _is_local(lost: KnownKey, account: Account) -> bool:
@@ -201,7 +196,7 @@ def _derived_step(writer: Writer, inventory: Inventory, lost: KnownKey, pairing:
     if pairing.backup_id == lost.id:
         text = f"replace the derived key of {derived.target}: only {lost.name} signs for it"
         commands: tuple[str, ...] = ()
-    elif backup is None or backup.state is not KeyState.ACTIVE or holdings.has_lost_seed(pairing):
+    elif backup is None or backup.state is not KeyState.ACTIVE or pairing.has_lost_seed:
         text = f"replace the derived key of {derived.target}: nobody can sign for it any more"
         commands = ()
     else:
@@ -214,7 +209,7 @@ def _derived_step(writer: Writer, inventory: Inventory, lost: KnownKey, pairing:
         StepKind.DERIVED,
         f"{pairing.id} {derived.target}",
         text,
-        settled=holdings.is_replaced(derived),
+        settled=derived.is_replaced,
         key=backup.name if backup is not None and backup.id != lost.id else None,
         service=label if kind == "ssh" else site if kind == "rp" else None,
         rp_id=site if kind == "rp" else None,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from keyctl.core import promotions
-from keyctl.core.accounts import owner_of
+from keyctl.core.accounts import may_share_owner
 from keyctl.core.loss_steps import StepKind
 from keyctl.core.names import quoted
 from keyctl.core.pairings import PairingState
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from keyctl.core.pairings import Pairing
 
 _ENOUGH_KEYS = 2
-_ROLES = [Role.BACKUP, Role.PRIMARY, Role.SPARE, None]
+#: Who is likeliest to take over, first.
+ROLES = [Role.BACKUP, Role.PRIMARY, Role.SPARE, None]
 
 
 def replacement_steps(writer: Writer, inventory: Inventory, lost: KnownKey) -> Iterator[Step]:
@@ -52,9 +53,9 @@ def remaining(inventory: Inventory, lost: KnownKey) -> list[KnownKey]:
         if key.id != lost.id
         and key.state is KeyState.ACTIVE
         and key.virtual is lost.virtual
-        and (owner_of(key) or owner_of(lost)) == (owner_of(lost) or owner_of(key))
+        and may_share_owner(key, lost)
     ]
-    return sorted(keys, key=lambda key: (_ROLES.index(key.role), key.name))
+    return sorted(keys, key=lambda key: (ROLES.index(key.role), key.name))
 
 
 def _buy(writer: Writer, left: Sequence[KnownKey]) -> Step:

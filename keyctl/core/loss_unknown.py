@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from keyctl.core import sites
 from keyctl.core.loss_computer import computer_steps
 from keyctl.core.loss_steps import Step, StepKind, Writer
-from keyctl.core.names import quoted
+from keyctl.core.names import account_label, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,7 +88,7 @@ def _account_step(writer: Writer, lost: str, account: OpenedAccount, backup: str
     site = sites.find(account.rp_id)
     url, url_kind = (site.link if site else None) or (None, None)
     service = site.name if site else account.rp_id
-    label = service if account.account is None else f"{service} ({account.account})"
+    label = account_label(service, account.account)
     return writer.step(
         StepKind.REVOKE,
         f"{account.rp_id} {(account.user_id or b'').hex()}",

@@ -55,6 +55,11 @@ def composed(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+def account_label(service: str, account: str | None) -> str:
+    """An account in a sentence: ``GitHub (kim)``; not yet made harmless."""
+    return service if account is None else f"{service} ({account})"
+
+
 #: What means nothing to a shell, so that PRIMARY/BACKUP and virtual:NAME stay as they are.
 _PLAIN = str.maketrans("", "", "-_./:@+")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from keyctl.core import public_keys
 from keyctl.core.local_files import LocalFileError, from_base64
+from keyctl.core.ssh_wire import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,13 +93,13 @@ def read(content: bytes) -> SkKey | None:
     """
     if not content.startswith(HEADER):
         return None
-    fields = _Fields(_unarmoured(content))
+    fields = _fields(_unarmoured(content))
     if fields.take(len(_MAGIC)) != _MAGIC:
         raise LocalFileError("is no private key of OpenSSH's format, version 1")
     cipher, kdf, kdf_options = fields.text(), fields.text(), fields.string()
-    if fields.number() != 1:
+    if fields.uint32() != 1:
         raise LocalFileError("holds more than one key, or none")
-    public = _Fields(fields.string())
+    public = _fields(fields.string())
     kind = public.text()
     if kind not in {_ECDSA, _ED25519}:
         return None
@@ -169,8 +170,8 @@ def _how(encryption: Encryption) -> tuple[_Cipher, bytes, int]:
     cipher = _CIPHERS.get(encryption.cipher)
     if cipher is None:
         raise LocalFileError(f"is encrypted with {encryption.cipher!r}, which is not supported")
-    options = _Fields(encryption.kdf_options)
-    salt, rounds = options.string(), options.number()
+    options = _fields(encryption.kdf_options)
+    salt, rounds = options.string(), options.uint32()
     options.finish()
     if not salt or not 0 < rounds <= _MAX_ROUNDS:
         raise LocalFileError(f"asks for {rounds} rounds of key derivation with a salt of {len(salt)} bytes")
@@ -181,8 +182,8 @@ def _handle(key: SkKey, private: bytes, block_bytes: int) -> Handle:
     """What the decrypted part holds; *key* as the part that is never encrypted tells it."""
     if len(private) % block_bytes:
         raise LocalFileError(_UNEVEN)
-    fields = _Fields(private)
-    if fields.number() != fields.number():
+    fields = _fields(private)
+    if fields.uint32() != fields.uint32():
         # Equal in every file, so that a wrong passphrase shows.
         raise (
             LocalFileError("is damaged") if key.encryption is None else WrongPassphraseError("has another passphrase")
@@ -205,7 +206,7 @@ def _handle(key: SkKey, private: bytes, block_bytes: int) -> Handle:
     )
 
 
-def _public_part(kind: str, fields: _Fields) -> tuple[bytes, str]:
+def _public_part(kind: str, fields: Reader) -> tuple[bytes, str]:
     """Public key in COSE and application; both halves of a file have them in this form."""
     try:
         if kind == _ECDSA:
@@ -221,41 +222,8 @@ def _public_part(kind: str, fields: _Fields) -> tuple[bytes, str]:
     return public_key, fields.text()
 
 
-class _Fields:
-    """A string of SSH's data types (RFC 4251, section 5)."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-        self._at = 0
-
-    def take(self, count: int) -> bytes:
-        part = self._content[self._at : self._at + count]
-        if len(part) < count:
-            raise LocalFileError("is damaged: it ends in the middle")
-        self._at += count
-        return part
-
-    def octet(self) -> int:
-        return self.take(1)[0]
-
-    def number(self) -> int:
-        return int.from_bytes(self.take(4), "big")
-
-    def string(self) -> bytes:
-        return self.take(self.number())
-
-    def text(self) -> str:
-        try:
-            return self.string().decode()
-        except UnicodeDecodeError as error:
-            raise LocalFileError("is damaged: it holds something else than text") from error
-
-    def rest(self) -> bytes:
-        return self.take(len(self._content) - self._at)
-
-    def finish(self) -> None:
-        if self._at != len(self._content):
-            raise LocalFileError("is damaged: it holds more than it should")
+def _fields(content: bytes) -> Reader:
+    return Reader(content, lambda why: LocalFileError(f"is damaged: it {why}"))
 
 
 def _ctr(key: bytes, iv: bytes, sealed: bytes) -> bytes:

@@ -54,6 +54,11 @@ def add(one: bytes, other: bytes) -> bytes:
     return bytes([_UNCOMPRESSED]) + x.to_bytes(COORDINATE_BYTES, "big") + y.to_bytes(COORDINATE_BYTES, "big")
 
 
+def compressed(point: bytes) -> bytes:
+    """An uncompressed point with its x coordinate alone (SEC 1, section 2.3.3), 33 bytes; not checked."""
+    return bytes([0x02 | point[-1] & 1]) + point[1 : 1 + COORDINATE_BYTES]
+
+
 def uncompressed(point: bytes) -> bytes:
     """A compressed point (SEC 1, section 2.3.4), 33 bytes, with both coordinates.
 

@@ -94,6 +94,11 @@ class DerivedKey:
     #: When another key took its place there, after the pairing was retired.
     replaced_at: str | None = None
 
+    @property
+    def is_replaced(self) -> bool:
+        """Whether another key took its place; it may have been handed over again after that."""
+        return self.replaced_at is not None and self.replaced_at >= (self.handed_over_at or "")
+
 
 @dataclass(frozen=True, kw_only=True)
 class StoredRecord:
@@ -145,9 +150,14 @@ class Pairing:
         """What it is worth; a drill that succeeded mends what was broken before."""
         if self.retired_at is not None:
             return PairingState.RETIRED
-        if self.broken_at is not None and self.broken_at >= (self.verified_at or ""):
+        if self.has_lost_seed:
             return PairingState.BROKEN
         return PairingState.NEVER_VERIFIED if self.verified_at is None else PairingState.VERIFIED
+
+    @property
+    def has_lost_seed(self) -> bool:
+        """Whether the backup key failed the last drill, or lost its seed after it; also of a retired pairing."""
+        return self.broken_at is not None and self.broken_at >= (self.verified_at or "")
 
     @property
     def seed_hash(self) -> bytes | None:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from keyctl.core import coverage
-from keyctl.core.accounts import owner_of
+from keyctl.core.accounts import may_share_owner
 from keyctl.core.names import quoted
 from keyctl.model import KeyState, Role
 
@@ -186,7 +186,7 @@ def _could_be(key: KnownKey, new: KnownKey, pairing: Pairing) -> bool:
         and key.state is KeyState.ACTIVE
         and key.role is not Role.PRIMARY
         and key.virtual is new.virtual
-        and (owner_of(key) or owner_of(new)) == (owner_of(new) or owner_of(key))
+        and may_share_owner(key, new)
     )
 
 

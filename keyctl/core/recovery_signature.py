@@ -10,12 +10,6 @@ from hashlib import sha256
 
 from keyctl.core import authenticator_data, p256
 from keyctl.core.authenticator_data import Flag
-from keyctl.core.decoding import decode_first
-
-#: The site's hash, flags and counter; then AAGUID and the length of the credential id (WebAuthn level 3, section 6.1).
-_HEAD_BYTES = 37
-_AAGUID_BYTES = 16
-_LENGTH_BYTES = 2
 
 
 def signed_bytes(auth_data: bytes, client_data_hash: bytes) -> bytes:
@@ -28,12 +22,10 @@ def signed_bytes(auth_data: bytes, client_data_hash: bytes) -> bytes:
     Raises:
         ValueError: The authenticator data make no sense, or hold no new credential or no extension output.
     """
-    if not authenticator_data.read(auth_data).has(Flag.AT | Flag.ED):
+    data = authenticator_data.read(auth_data)
+    if not data.has(Flag.AT | Flag.ED):
         raise ValueError("authenticator data without a new credential and an extension output")
-    at = _HEAD_BYTES + _AAGUID_BYTES
-    length = int.from_bytes(auth_data[at : at + _LENGTH_BYTES], "big")
-    _, extensions = decode_first(auth_data[at + _LENGTH_BYTES + length :])
-    return auth_data[: len(auth_data) - len(extensions)] + client_data_hash
+    return auth_data[: -data.extension_bytes] + client_data_hash
 
 
 def verifies(point: bytes, auth_data: bytes, client_data_hash: bytes, signature: bytes) -> bool:

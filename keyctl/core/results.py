@@ -12,3 +12,9 @@ class CheckResult(StrEnum):
     OK = "ok"
     WARN = "warn"
     FAIL = "fail"
+
+
+#: By how much the worst comes first.
+RANK = {result: rank for rank, result in enumerate(CheckResult)}
+#: What counts as a finding.
+FOUND = frozenset({CheckResult.WARN, CheckResult.FAIL})

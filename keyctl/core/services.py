@@ -160,4 +160,4 @@ def key_named(inventory: Inventory, name: str) -> KnownKey | None:
 
 def describe(service: Service) -> str:
     """A service in a sentence, not yet made harmless."""
-    return service.name if service.account is None else f"{service.name} ({service.account})"
+    return names.account_label(service.name, service.account)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
-from keyctl.core import fingerprints, markdown
-from keyctl.core.names import quoted
+from keyctl.core import fingerprints, markdown, times
+from keyctl.core.names import account_label, quoted
 from keyctl.core.text import visible
 
 if TYPE_CHECKING:
@@ -151,8 +151,8 @@ def _pairing_title(pairing: SheetPairing) -> str:
 
 
 def _pairing_words(pairing: SheetPairing) -> str:
-    drill = f"last drill {_day(pairing.verified_at)}" if pairing.verified_at is not None else "no drill yet"
-    words = f"Paired {_day(pairing.created_at)}, {drill}, method {pairing.method}."
+    drill = f"last drill {times.day(pairing.verified_at)}" if pairing.verified_at is not None else "no drill yet"
+    words = f"Paired {times.day(pairing.created_at)}, {drill}, method {pairing.method}."
     if pairing.fingerprint is not None:
         words = f"The fingerprint of its seed. Compare it, group by group, before you trust a pairing. {words}"
     return words
@@ -245,18 +245,14 @@ def _accounts_as_html(facts: SheetFacts) -> str:
 
 
 def _account_label(account: SheetAccount) -> str:
-    label = account.service if account.account is None else f"{account.service} ({account.account})"
+    label = account_label(account.service, account.account)
     return label if account.service == account.rp_id else f"{label}, {account.rp_id}"
 
 
 def _footer(facts: SheetFacts) -> str:
     kept = "No PIN and no secret is on this page"
     accounts = ", but the accounts are: keep it where only you find it" if facts.accounts else ""
-    return f"{kept}{accounts}. Made by keyctl on {_day(facts.made_at)}; print it again when something changes."
-
-
-def _day(moment: str) -> str:
-    return moment.partition("T")[0]
+    return f"{kept}{accounts}. Made by keyctl on {times.day(facts.made_at)}; print it again when something changes."
 
 
 def _shown(text: str) -> str:

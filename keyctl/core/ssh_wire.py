@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import base64
 from hashlib import sha256
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _LENGTH_BYTES = 4
 #: RFC 4251 allows any; no number of a key or signature that keyctl reads is longer (RSA with 16384 bits).
@@ -19,11 +23,13 @@ class Reader:
 
     Args:
         content: All of it; what it says of lengths is believed no further than it goes.
+        error: What is raised, made of a text that completes "it ...".
     """
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, error: Callable[[str], ValueError] = WireError) -> None:
         self._content = content
         self._at = 0
+        self._error = error
 
     def take(self, count: int) -> bytes:
         """The next *count* bytes.
@@ -33,7 +39,7 @@ class Reader:
         """
         part = self._content[self._at : self._at + count]
         if len(part) < count:
-            raise WireError("ends in the middle")
+            raise self._error("ends in the middle")
         self._at += count
         return part
 
@@ -62,7 +68,7 @@ class Reader:
         try:
             return self.string().decode()
         except UnicodeDecodeError as error:
-            raise WireError("holds something else than text") from error
+            raise self._error("holds something else than text") from error
 
     def mpint(self) -> int:
         """A number that is not negative, in its only encoding.
@@ -72,12 +78,12 @@ class Reader:
         """
         octets = self.string()
         if len(octets) > _MAX_MPINT_BYTES:
-            raise WireError("holds a number that is too long")
+            raise self._error("holds a number that is too long")
         if octets[:1] >= b"\x80":
-            raise WireError("holds a negative number")
+            raise self._error("holds a negative number")
         number = int.from_bytes(octets, "big")
         if mpint(number) != len(octets).to_bytes(_LENGTH_BYTES, "big") + octets:
-            raise WireError("holds a number with zeros before it")
+            raise self._error("holds a number with zeros before it")
         return number
 
     def rest(self) -> bytes:
@@ -91,7 +97,7 @@ class Reader:
             WireError: Something is.
         """
         if self._at != len(self._content):
-            raise WireError("goes on after its end")
+            raise self._error("goes on after its end")
 
 
 def uint32(number: int) -> bytes:

@@ -32,3 +32,13 @@ def _escaped(character: str) -> str:
 def tries(count: int | None) -> str:
     """So many PIN tries, in words: ``1 try``, ``2 tries``."""
     return f"{count} {'try' if count == 1 else 'tries'}"
+
+
+def reason_of(error: Exception) -> str:
+    """Why the operating system refused something, in words that follow a colon; also of a name that it cannot have."""
+    return (getattr(error, "strerror", None) or str(error)).lower()
+
+
+def counted(count: int, what: str) -> str:
+    """So many of something whose plural ends with s: ``1 account``, ``2 accounts``."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -48,7 +48,7 @@ class UnitFile:
 
 def is_writable(text: str) -> bool:
     """Whether *text* can stand in one line of a unit or a crontab."""
-    return text.isprintable() and not any("\ud800" <= character <= "\udfff" for character in text)
+    return text.isprintable()
 
 
 def units(
@@ -97,7 +97,7 @@ def word(text: str, *, first: bool = False) -> str:
 
     In the *first* word, the program, a dollar sign means itself.
     """
-    plain = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    plain = _escaped(text)
     plain = plain if first else plain.replace("$", "$$")
     return plain if plain == text and text and not any(character in text for character in " '\";") else f'"{plain}"'
 
@@ -123,8 +123,12 @@ def _service(title: str, program: Sequence[str], environment: Mapping[str, str],
 
 def _assignment(name: str, value: str) -> str:
     """In Environment= a dollar sign means itself (systemd.exec(5))."""
-    plain = value.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    return f'"{name}={plain}"'
+    return f'"{name}={_escaped(value)}"'
+
+
+def _escaped(text: str) -> str:
+    """*text* for within quotation marks (systemd.syntax(7)), where a percent sign begins a specifier."""
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
 
 
 def _timer() -> str:

@@ -6,6 +6,7 @@ checksum, so that what is interrupted before leaves the old one.
 
 from __future__ import annotations
 
+import functools
 from contextlib import contextmanager
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from keyctl.device.exchange import MAX_MESSAGE_BYTES
 from keyctl.errors import KeyctlError, UnreachableError, UnsupportedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from keyctl.device.blob_array import BlobArray
     from keyctl.device.exchange import Exchange
@@ -94,11 +95,20 @@ class BlobCommands:
         Raises:
             UnreachableError: Also: it cannot be unpacked (``key_nonsense``).
         """
-        array = self.read()
-        try:
-            return array.find(key)
-        except ValueError as error:
-            raise errors.nonsense(self._label, "with stored data that cannot be unpacked") from error
+        return self.finder()(key)
+
+    def finder(self) -> Callable[[bytes], bytes | None]:
+        """:meth:`find` for several keys: the array is read once, with the first of them."""
+        read = functools.cache(self.read)
+
+        def find(key: bytes) -> bytes | None:
+            array = read()
+            try:
+                return array.find(key)
+            except ValueError as error:
+                raise errors.nonsense(self._label, "with stored data that cannot be unpacked") from error
+
+        return find
 
     def require_room(self, content_bytes: int) -> None:
         """Find out whether so many bytes fit beside what is there, before anything is made for them.

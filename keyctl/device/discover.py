@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keyctl.core.text import reason_of
 from keyctl.errors import KeyctlError, StoreError, UnreachableError
 from keyctl.model import Access, Transport
 from keyctl.store.files import unreadable
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 YUBICO_VENDOR_ID = 0x1050
+#: Codes of what is in the way of card readers, and of nobody who has keys on USB only.
+READER_PROBLEMS = frozenset({"pcsc_stopped", "pcsc_missing"})
 _SCHEMES = {
     Transport.USB: "usb:",
     Transport.NFC: "nfc:",
@@ -162,7 +165,7 @@ def _virtual_keys(home: Path, problems: list[KeyctlError]) -> list[Found]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        problems.append(unreadable(folder, (error.strerror or str(error)).lower()))
+        problems.append(unreadable(folder, reason_of(error)))
         return []
     from keyctl.virtual import keys
 

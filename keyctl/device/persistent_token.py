@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from keyctl.device.passkeys import PasskeyCommands
     from keyctl.model import Listing
 
-#: Of a token under either PIN/UV protocol (CTAP 2.2, sections 6.5.6 and 6.5.7).
-TOKEN_BYTES = (16, 32)
-
 
 class PersistentTokenCommands:
     """The persistent token of one key. A method that sends a command raises UnreachableError when the key is gone.

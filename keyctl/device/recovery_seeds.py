@@ -8,7 +8,7 @@ what a key says of itself (getInfo, AAGUID, certificate) can be said by any key.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from keyctl.core.recovery_seeds import RecoverySeed
     from keyctl.device.exchange import Exchange
     from keyctl.device.key_pin import KeyPin
 
@@ -72,13 +73,10 @@ class HeldSeeds:
 class Recovered:
     """A new credential that a backup key made in the place of a lost one; no signature was verified here."""
 
-    #: Of the new credential.
-    credential_id: bytes
     auth_data: bytes
     client_data_hash: bytes
-    #: The attestation of the new credential.
+    #: Of the new credential's attestation.
     format: str
-    statement: Mapping[Any, Any] = field(repr=False)
     #: Which of the recovery credentials signed, see :mod:`keyctl.core.recovery_signature`.
     recovery_id: bytes
     #: By it, DER.
@@ -156,11 +154,11 @@ class RecoverySeedCommands:
         with errors.understanding(self._label):
             return recovery_seeds.seed_from_map(answer[_SEED]).to_cbor()
 
-    def import_seed(self, seed: bytes, *, allow_unattested: bool = False) -> None:
+    def import_seed(self, seed: RecoverySeed, *, allow_unattested: bool = False) -> None:
         """Give the key the seed of its backup key, with the PIN and a touch; one that it has already is no error.
 
         Args:
-            seed: As :meth:`export` returns it, or in the prototype's form.
+            seed: As :meth:`export` returns it, or in the prototype's form; read.
             allow_unattested: Whether to take one that no trusted certificate vouches for.
 
         Raises:
@@ -168,7 +166,7 @@ class RecoverySeedCommands:
                 its own does (``evidence_refused``).
         """
         self.require()
-        parameters: dict[int, Any] = {_SEED: self._readable(seed).to_map()}
+        parameters: dict[int, Any] = {_SEED: seed.to_map()}
         if allow_unattested:
             parameters[_ALLOW_UNATTESTED] = True
         self._send(_IMPORT, parameters)
@@ -285,17 +283,6 @@ class RecoverySeedCommands:
                 )
         return None
 
-    def _readable(self, seed: bytes) -> recovery_seeds.RecoverySeed:
-        try:
-            return recovery_seeds.seed_from_cbor(seed)
-        except ValueError as error:
-            raise UnsupportedError(
-                "evidence_refused",
-                f"{self._label} is given no such seed: it is {error}",
-                "export it again from the backup key itself; nothing was changed",
-                key=self._label,
-            ) from error
-
     def _not_its_seed(self) -> NotFoundError:
         return NotFoundError(
             "passkey_not_found",
@@ -347,11 +334,9 @@ def _recovered(answer: Mapping[Any, Any], rp_id: str, client_data_hash: bytes, a
     if not isinstance(fmt, str) or not isinstance(statement, dict):
         raise ValueError("no attestation")  # noqa: TRY004  # one kind of error for whatever is wrong
     return Recovered(
-        credential_id=data.attested.credential_id,
         auth_data=raw,
         client_data_hash=client_data_hash,
         format=fmt,
-        statement=statement,
         recovery_id=recovery_id,
         signature=signature,
         state=_counter(output["state"]),

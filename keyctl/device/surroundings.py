@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keyctl.core.diagnosis_facts import Facts, Home, Library, NamedProgram, Unknown, VirtualState
+from keyctl.core.text import reason_of
 from keyctl.device import surroundings_readers, surroundings_usb
 from keyctl.device.discover import is_selector
 from keyctl.errors import StoreError
@@ -79,8 +80,7 @@ def home_folder(home: Path) -> Home:
     except (FileNotFoundError, NotADirectoryError):
         return Home(path=str(home), exists=False)
     except (OSError, ValueError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
-        return Home(path=str(home), exists=True, problem=reason)
+        return Home(path=str(home), exists=True, problem=reason_of(error))
     return Home(
         path=str(home),
         exists=True,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keyctl.core.diagnosis_facts import Login, NodeGroup, Opening, Process, UdevRules, Unknown, UsbFacts, UsbKey
+from keyctl.core.text import reason_of
 from keyctl.device import hidraw
 
 if TYPE_CHECKING:
@@ -205,7 +206,7 @@ def _opening(path: Path) -> tuple[Opening, str | None]:
             errno.EACCES: Opening.DENIED,
             errno.EPERM: Opening.FORBIDDEN,
         }.get(error.errno or 0, Opening.FAILED)
-        return opening, (error.strerror or str(error)).lower()
+        return opening, reason_of(error)
     return Opening.OK, None
 
 

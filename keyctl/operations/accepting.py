@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from keyctl.core import times
-from keyctl.core.health import Acceptance
-from keyctl.core.health_facts import FOUND
+from keyctl.core.health_results import Acceptance
 from keyctl.core.health_table import rule_of
 from keyctl.core.names import composed
+from keyctl.core.results import FOUND
 from keyctl.errors import Details, NotFoundError, UsageError
 from keyctl.operations import checking, pair_choice
 from keyctl.store import health_files
@@ -73,8 +73,7 @@ def every(circumstances: Circumstances) -> AcceptedFindings:
         StoreError: The list or the inventory cannot be read or understood.
     """
     now = times.now()
-    inventory = store.read(circumstances.home)
-    inventory.require_whole()
+    inventory = store.read_whole(circumstances.home)
     current = [one for one in health_files.read_acceptances(circumstances.home) if one.until > now]
     return AcceptedFindings(accepted=_shown(current, inventory), changed=False)
 
@@ -127,8 +126,7 @@ def remove(circumstances: Circumstances, choice: Choice) -> AcceptedFindings:
         NotFoundError: None fits (``finding_not_found``).
         StoreError: The inventory or the list cannot be read or written.
     """
-    inventory = store.read(circumstances.home)
-    inventory.require_whole()
+    inventory = store.read_whole(circumstances.home)
     present = health_files.read_acceptances(circumstances.home)
     names = {key.id: key.name for key in inventory.keys}
     gone = [

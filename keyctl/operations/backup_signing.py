@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
 from keyctl.core import contexts, p256, seed_cose
 from keyctl.core.pairings import Method
@@ -25,16 +25,13 @@ if TYPE_CHECKING:
 _HASH_BYTES = 32
 
 
-class Signer(Protocol):
+class Signer(ABC):
     """The backup key of a pairing, proved and unlocked."""
 
-    @property
-    def key(self) -> Key:
-        """The backup key."""
-
-    @property
-    def session(self) -> Session | None:
-        """The connection to it; None where another process opens the key for each signature."""
+    #: The backup key.
+    key: Key
+    #: The connection to it; None where another process opens the key for each signature.
+    session: Session | None
 
     def sign(self, derived: DerivedKey, digest: bytes) -> bytes:
         """Sign as a derived key of the pairing, with a touch.
@@ -52,7 +49,10 @@ class Signer(Protocol):
             TouchError: Nobody touched it in time.
             UnreachableError: It is gone or silent, or signed as something else (``signature_wrong``).
         """
+        ctx = contexts.parse(derived.target).ctx
+        return self.sign_in_context(derived.public_key, derived.key_handle, ctx, digest)
 
+    @abstractmethod
     def sign_in_context(self, public_key: bytes, key_handle: bytes, ctx: bytes, digest: bytes) -> bytes:
         """As :meth:`sign`, for a derived key with a context of its own, a drill's for instance."""
 
@@ -76,7 +76,6 @@ def signing(circumstances: Circumstances, inventory: Inventory, pairing: Pairing
         if pairing.method is Method.SOFTWARE:
             from keyctl.operations import software_seeds
 
-            software_seeds.require(session)
             pin = software_seeds.ask_pin(session, circumstances)
             require_is(session, name)
             key = session.key
@@ -117,11 +116,7 @@ def opened_by_name(circumstances: Circumstances, name: str) -> Iterator[Session]
         KeyChoiceError: It is not connected.
         UnsupportedError: It only knows U2F, or asks for its PIN before it says which key it is.
     """
-    plug_s = max(circumstances.waits.plug_s, circumstances.turn_s)
-    wanted = replace(
-        circumstances, wanted=circumstances.wanted or name, waits=replace(circumstances.waits, plug_s=plug_s)
-    )
-    with opening.opened(wanted) as session:
+    with opening.opened(opening.patient(circumstances, name)) as session:
         if session.key.recognition is Recognition.CLAIMED:
             raise UnsupportedError(
                 "unsupported",
@@ -149,26 +144,21 @@ def require_is(session: Session, name: str) -> None:
         )
 
 
-@dataclass(frozen=True)
-class _OwnSeed:
+class _OwnSeed(Signer):
     """A key that has the seed itself."""
 
     session: Session
-    seed: Seed
 
-    @property
-    def key(self) -> Key:
-        return self.session.key
-
-    def sign(self, derived: DerivedKey, digest: bytes) -> bytes:
-        ctx = contexts.parse(derived.target).ctx
-        return self.sign_in_context(derived.public_key, derived.key_handle, ctx, digest)
+    def __init__(self, session: Session, seed: Seed) -> None:
+        self.key = session.key
+        self.session = session
+        self._seed = seed
 
     def sign_in_context(self, public_key: bytes, key_handle: bytes, ctx: bytes, digest: bytes) -> bytes:
-        assert self.seed.key_handle is not None
+        assert self._seed.key_handle is not None
         signed = self.session.seeds.sign(
-            self.seed.credential_id,
-            self.seed.key_handle,
+            self._seed.credential_id,
+            self._seed.key_handle,
             seed_cose.encode_sign_arguments(key_handle, ctx),
             digest,
             os.urandom(_HASH_BYTES),
@@ -176,7 +166,7 @@ class _OwnSeed:
         return _verified(self.key, public_key, digest, signed.signature)
 
 
-class _SoftwareSeed:
+class _SoftwareSeed(Signer):
     """A key whose secrets a process of its own turns into the seed, for each signature."""
 
     session: None = None
@@ -186,10 +176,6 @@ class _SoftwareSeed:
         self._pin: str | None = pin
         self._circumstances = circumstances
         self._seed = seed
-
-    def sign(self, derived: DerivedKey, digest: bytes) -> bytes:
-        ctx = contexts.parse(derived.target).ctx
-        return self.sign_in_context(derived.public_key, derived.key_handle, ctx, digest)
 
     def sign_in_context(self, public_key: bytes, key_handle: bytes, ctx: bytes, digest: bytes) -> bytes:
         from keyctl.operations import software_seeds

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from keyctl.core import inventory_digest
 from keyctl.core.health_facts import Export, Facts, KeyFacts, PairingFacts, Unreachable
-from keyctl.device.discover import discover
+from keyctl.device.discover import READER_PROBLEMS, discover
 from keyctl.errors import StoreError
 from keyctl.model import Access, KeyState, Recognition, Transport
 from keyctl.operations import pair_choice
@@ -26,14 +26,9 @@ if TYPE_CHECKING:
     from keyctl.operations.check_reading import ReadKey
     from keyctl.operations.drilling import Drills
 
-#: What is in the way of nobody who has keys on USB only.
-_NOBODY_MISSES = frozenset({"pcsc_stopped", "pcsc_missing"})
 
-
-def gather(
-    circumstances: Circumstances, names: Sequence[str], limits: Limits, drills: Drills, *, now: str
-) -> tuple[Facts, tuple[ReadKey, ...]]:
-    """Everything that the rules go by, and what the connected keys said.
+def gather(circumstances: Circumstances, names: Sequence[str], limits: Limits, drills: Drills, *, now: str) -> Facts:
+    """Everything that the rules go by.
 
     Args:
         circumstances: What the command line says.
@@ -47,16 +42,14 @@ def gather(
         UnreachableError: A key that was named cannot be opened or does not answer.
         StoreError: The inventory is not whole.
     """
-    inventory = store.read(circumstances.home)
-    inventory.require_whole()
+    inventory = store.read_whole(circumstances.home)
     # Before keys are read, which notes when they were.
     noted_at = _noted_at(circumstances, inventory)
-    read, unreachable = _named(circumstances, names) if names else _connected(circumstances, inventory)
+    read, unreachable = _named(circumstances, inventory, names) if names else _connected(circumstances, inventory)
     if read:
         # Some may have been read by their token, and what they open is noted.
-        inventory = store.read(circumstances.home)
-        inventory.require_whole()
-    facts = Facts(
+        inventory = store.read_whole(circumstances.home)
+    return Facts(
         now=now,
         limits=limits,
         inventory=inventory,
@@ -67,7 +60,6 @@ def gather(
         noted_at=noted_at,
         whole=not names,
     )
-    return facts, read
 
 
 def subjects(inventory: Inventory) -> tuple[KnownKey, ...]:
@@ -76,10 +68,13 @@ def subjects(inventory: Inventory) -> tuple[KnownKey, ...]:
     return tuple(key for key in inventory.keys if not (key.virtual and physical))
 
 
-def _named(circumstances: Circumstances, names: Sequence[str]) -> tuple[tuple[ReadKey, ...], tuple[Unreachable, ...]]:
-    from keyctl.operations import check_reading, recognising
+def _named(
+    circumstances: Circumstances, inventory: Inventory, names: Sequence[str]
+) -> tuple[tuple[ReadKey, ...], tuple[Unreachable, ...]]:
+    from keyctl.operations import check_reading
+    from keyctl.operations.recognising import Known
 
-    known = recognising.known(circumstances)
+    known = Known(inventory=inventory, state=circumstances.state)
     return tuple(check_reading.read_named(circumstances, known, name) for name in dict.fromkeys(names)), ()
 
 
@@ -100,17 +95,19 @@ def _connected(
             hint=problem.hint,
         )
         for problem in discovery.problems
-        if problem.code not in _NOBODY_MISSES
+        if problem.code not in READER_PROBLEMS
     ]
     reachable = [one for one in found if one not in denied]
     if not reachable and not denied:
         return (), tuple(problems)
     # Loaded only where there is a key: most checks run while all keys lie in their drawers.
     from keyctl.device import errors
-    from keyctl.operations import check_reading, recognising
+    from keyctl.operations import check_reading
+    from keyctl.operations.recognising import Known
 
     problems += [check_reading.as_unreachable(one.selector, errors.denied(one.selector)) for one in denied]
-    read, unreachable = check_reading.read_found(circumstances, recognising.known(circumstances), reachable)
+    known = Known(inventory=inventory, state=circumstances.state)
+    read, unreachable = check_reading.read_found(circumstances, known, reachable)
     return read, (*problems, *unreachable)
 
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from keyctl.core import catalogue
-from keyctl.core.advisories import Identity
 from keyctl.core.health_facts import KeyReading, Unreachable
-from keyctl.errors import KeyctlError, StoreError
+from keyctl.errors import KeyctlError, NotFoundError, StoreError
 from keyctl.model import KeyState, Waits
-from keyctl.operations import at_once, key_copies, key_reading, opening, recognising, unattended
+from keyctl.operations import at_once, information, key_copies, key_reading, opening, recognising, unattended
 from keyctl.operations.probing import Probed
 from keyctl.operations.readings import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from keyctl.core.inventory import Inventory
+    from keyctl.core.pairings import Pairing
     from keyctl.device.discover import Found
     from keyctl.device.session import Session
     from keyctl.operations.asking import Circumstances
@@ -91,7 +91,7 @@ def read_session(session: Session, circumstances: Circumstances, known: Known) -
         listing=info.listing,
         remaining=info.remaining_passkeys,
         enterprise_attestation=info.options.get("ep"),
-        identity=_identity(session),
+        identity=information.identity(session),
     )
     return ReadKey(
         key_id=key.id, label=key.label, reading=reading, records=_records(session, circumstances, known.inventory)
@@ -116,7 +116,9 @@ def _read_by_token(session: Session, circumstances: Circumstances, known: Known)
         reading = Reading(listing=None, probed=Probed(answered=(), silent=()), permit=permit)
     else:
         reading = key_reading.read(session, record, (), permit)
-    key_reading.noted(circumstances, known, (session, reading), [], dry_run=False)
+    with contextlib.suppress(StoreError, NotFoundError):
+        # What cannot be noted is read again the next time.
+        key_reading.noted(circumstances, known, (session, reading), dry_run=False)
 
 
 def _read_one(circumstances: Circumstances, known: Known, found: Found) -> ReadKey | KeyctlError:
@@ -143,32 +145,20 @@ def _records(session: Session, circumstances: Circumstances, inventory: Inventor
     if session.key.id is None or session.key.recognition not in recognising.PROVEN:
         return {}
     found = {}
+    find = session.blobs.finder()
     for pairing in inventory.pairings_of(session.key.id):
         if pairing.retired_at is None:
-            same = _same_record(session, circumstances, pairing.id, inventory)
+            same = _same_record(session, circumstances, pairing, find)
             if same is not None:
                 found[pairing.id] = same
     return found
 
 
-def _same_record(session: Session, circumstances: Circumstances, pairing_id: str, inventory: Inventory) -> bool | None:
-    pairing = inventory.pairing_with_id(pairing_id)
-    assert pairing is not None
+def _same_record(
+    session: Session, circumstances: Circumstances, pairing: Pairing, find: Callable[[bytes], bytes | None]
+) -> bool | None:
     try:
-        return key_copies.matches(session, circumstances, pairing)
+        return key_copies.matches(session, circumstances, pairing, find)
     except StoreError:
         # A newer keyctl wrote it: that says nothing.
         return None
-
-
-def _identity(session: Session) -> Identity:
-    key = session.key
-    return Identity(
-        model=key.model,
-        product=key.product,
-        vendor_id=key.vendor_id,
-        product_id=key.product_id,
-        aaguid=key.aaguid,
-        firmware=key.firmware,
-        generation=catalogue.metadata_firmware(session.info.aaguid),
-    )

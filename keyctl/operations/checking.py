@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from keyctl.core import health, times
-from keyctl.core.health_facts import FOUND
-from keyctl.core.results import CheckResult
+from keyctl.core.results import FOUND, CheckResult
 from keyctl.errors import StoreError
 from keyctl.operations import check_facts
 from keyctl.store import check_results, health_files
@@ -16,10 +15,9 @@ from keyctl.store import check_results, health_files
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from keyctl.core.health import Health
     from keyctl.core.health_facts import Facts, Finding
+    from keyctl.core.health_results import Health
     from keyctl.operations.asking import Circumstances
-    from keyctl.operations.check_reading import ReadKey
     from keyctl.operations.drilling import Drills
 
 
@@ -53,13 +51,13 @@ def check(circumstances: Circumstances, names: Sequence[str] = (), *, drill: boo
     acceptances = health_files.read_acceptances(circumstances.home)
     drills = _drills(circumstances, names, wanted=drill)
     now = times.now()
-    facts, read = check_facts.gather(circumstances, names, limits, drills, now=now)
+    facts = check_facts.gather(circumstances, names, limits, drills, now=now)
     found = tuple(health.findings(facts))
     since = check_results.read_since(circumstances.state)
     result = health.diagnose(found, acceptances, now=now, since=since)
     with contextlib.suppress(StoreError):
         # A state folder on a read-only disk must not keep the check from saying what it saw.
-        _note(circumstances, facts, read, now)
+        _note(circumstances, facts, now)
         if facts.whole:
             check_results.write_last(circumstances.state, result, _began(found, since, now), now=now)
     return Checked(health=result, found=found, facts=facts)
@@ -78,9 +76,8 @@ def _drills(circumstances: Circumstances, names: Sequence[str], *, wanted: bool)
     return drilling.hold(circumstances, names) if wanted else drilling.Drills()
 
 
-def _note(circumstances: Circumstances, facts: Facts, read: Sequence[ReadKey], now: str) -> None:
+def _note(circumstances: Circumstances, facts: Facts, now: str) -> None:
     """Note which records were seen on keys."""
-    seen = {pairing_id for one in read for pairing_id, same in one.records.items() if same}
-    for pairing in facts.pairings:
-        if pairing.pairing.id in seen and all(pairing.records.values()):
-            check_results.write_record_seen(circumstances.state, pairing.pairing.id, now)
+    for one in facts.pairings:
+        if one.records and all(one.records.values()):
+            check_results.write_record_seen(circumstances.state, one.pairing.id, now)

@@ -51,8 +51,7 @@ def survey(
         NotFoundError: No key has the name (``name_not_found``).
         UsageError: The key named is not of this owner.
     """
-    inventory = store.read(circumstances.home)
-    inventory.require_whole()
+    inventory = store.read_whole(circumstances.home)
     names = rules.column_names(inventory)
     without_id = _key_id(inventory, without) if without is not None else None
     missing_id = _key_id(inventory, missing) if missing is not None else None

@@ -8,11 +8,11 @@ was given and answers for no others; where it was not there when they were given
 from __future__ import annotations
 
 import contextlib
-import struct
 from typing import TYPE_CHECKING
 
 from keyctl.core import recovery
 from keyctl.errors import DeclinedError
+from keyctl.operations import demo_site
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,10 +97,8 @@ class Browser:
 
 def _ids(contents: object) -> set[bytes]:
     """Of the recovery credentials in a key's answer; what makes no sense, the site refuses."""
-    from fido2.webauthn import AttestedCredentialData
-
     ids = set()
     for content in contents if isinstance(contents, list) else []:
-        with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError, IndexError, struct.error):
-            ids.add(AttestedCredentialData(content).credential_id)
+        with contextlib.suppress(demo_site.RefusedError):
+            ids.add(demo_site.handed_out(content).credential_id)
     return ids

@@ -238,17 +238,12 @@ class Site:
 
     def _handed_out(self, output: Mapping[str, Any]) -> RecoveryCredentials:
         """What a key hands out is signed by it, and still may be anything."""
-        from fido2.webauthn import AttestedCredentialData
-
         state, contents = output.get("state"), output.get("creds")
         if type(state) is not int or not 0 <= state <= _MAX_STATE:
             raise RefusedError("no counter")
         if not isinstance(contents, list) or len(contents) > _MAX_HANDED_OUT:
             raise RefusedError("no recovery credentials")
-        try:
-            made = tuple(AttestedCredentialData(content) for content in contents)
-        except (ValueError, TypeError, KeyError, AttributeError, IndexError, struct.error) as error:
-            raise RefusedError("a recovery credential makes no sense") from error
+        made = tuple(handed_out(content) for content in contents)
         if len({one.credential_id for one in made}) != len(made):
             raise RefusedError("a recovery credential is there twice")
         for one in made:
@@ -271,6 +266,20 @@ class Site:
     def _notify(self, name: str, text: str) -> None:
         account = self.account(name)
         self._keep(replace(account, notices=(*account.notices, text)))
+
+
+def handed_out(content: Any) -> AttestedCredentialData:
+    """A recovery credential as a key hands it out.
+
+    Raises:
+        RefusedError: It makes no sense.
+    """
+    from fido2.webauthn import AttestedCredentialData
+
+    try:
+        return AttestedCredentialData(content)
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, struct.error) as error:
+        raise RefusedError("a recovery credential makes no sense") from error
 
 
 def _output(data: AuthenticatorData, action: str) -> Mapping[str, Any]:

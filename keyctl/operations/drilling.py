@@ -54,8 +54,7 @@ def hold(circumstances: Circumstances, names: Sequence[str]) -> Drills:
             "a drill wants a touch of every key, and there is no terminal",
             "run it at a terminal, or give --wait SECONDS where somebody touches them all the same",
         )
-    inventory = store.read(circumstances.home)
-    inventory.require_whole()
+    inventory = store.read_whole(circumstances.home)
     wanted = [_named(inventory, name) for name in dict.fromkeys(names)] or check_facts.subjects(inventory)
     keys = [key for key in wanted if key.state is KeyState.ACTIVE]
     alone = replace(circumstances, wanted=None)
@@ -92,8 +91,7 @@ def _key_drill(circumstances: Circumstances, key: KnownKey) -> tuple[str | None,
     from keyctl.operations import opening, recognising, unlocking
 
     tell = circumstances.asker.tell
-    plug_s = max(circumstances.waits.plug_s, circumstances.turn_s)
-    wanted = replace(circumstances, wanted=key.name, waits=replace(circumstances.waits, plug_s=plug_s))
+    wanted = opening.patient(circumstances, key.name)
     tell(f"drill of {key.name}: it wants one touch")
     try:
         with opening.opened(wanted, remarking=False) as session:

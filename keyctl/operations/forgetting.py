@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from keyctl.core.text import visible
-from keyctl.operations import naming, recognising, stranding, unattended
+from keyctl.operations import naming, noting, recognising, stranding, unattended
 from keyctl.operations.pins import KeyChange
 from keyctl.store import inventory as store
 from keyctl.store import loss_records
@@ -41,8 +41,7 @@ def forget(circumstances: Circumstances, name: str, *, dry_run: bool) -> Forgott
         NotFoundError: No such key is known.
         DeclinedError: The answer was no.
     """
-    inventory = store.read(circumstances.home)
-    inventory.require_whole()
+    inventory = store.read_whole(circumstances.home)
     known = naming.find(inventory, name)
     pairings = inventory.pairings_of(known.id)
     result = Forgotten(
@@ -54,14 +53,10 @@ def forget(circumstances: Circumstances, name: str, *, dry_run: bool) -> Forgott
     stranded = stranding.lines_with_pairings(inventory, known.id)
     told = _pairings_told(result)
     if dry_run:
-        for line in (*stranded.splitlines(), *told.splitlines()):
-            circumstances.asker.tell(line)
+        stranding.tell(circumstances.asker, stranded, told)
         return result
     about = f"{told}keyctl forgets {visible(known.name)} and what it opens; on the key itself nothing changes."
-    if stranded:
-        circumstances.asker.confirm_by_typing(f"{stranded}{about}", known.name)
-    else:
-        circumstances.asker.confirm(f"{about}\nForget it?", known.name)
+    stranding.confirm(circumstances.asker, stranded, about, known.name, "\nForget it?")
     _remove(circumstances, known)
     return result
 
@@ -75,13 +70,8 @@ def _remove(circumstances: Circumstances, known: KnownKey) -> None:
             changes.remove_pairing(pairing.id)
         naming.take_back_declarations(changes, known.id)
         changes.remove_key(known.id)
-    if pairings:
-        from keyctl.store import blob_keys
-
-        for pairing in pairings:
-            local_state.forget_seed(circumstances.state, pairing.id)
-            for key_id in (pairing.primary_id, pairing.backup_id):
-                blob_keys.forget(circumstances.state, pairing.id, key_id)
+    for pairing in pairings:
+        noting.pairing_removed(circumstances, pairing)
     loss_records.forget(circumstances.home, known.id)
     unattended.forgotten(circumstances, known.id)
     local_state.forget(circumstances.state, known.id)
@@ -101,14 +91,9 @@ def _remains(inventory: Inventory, pairings: Sequence[Pairing]) -> tuple[Remains
     if not pairings:
         return ()
     from keyctl.core import ended_pairings
-    from keyctl.operations.pair_views import Remains
+    from keyctl.operations import pair_views
 
-    names = {key.id: key.name for key in inventory.keys}
-    return tuple(
-        Remains(key=names.get(left.key_id, left.key_id), credential_id=left.credential_id, what=left.what)
-        for pairing in pairings
-        for left in ended_pairings.remains(pairing)
-    )
+    return pair_views.remains(inventory, [left for pairing in pairings for left in ended_pairings.remains(pairing)])
 
 
 def _pairings_told(forgotten: Forgotten) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from keyctl.core import advisories, catalogue
+from keyctl.core.advisories import Identity
 from keyctl.model import PasskeyCount
 
 if TYPE_CHECKING:
@@ -65,17 +66,21 @@ def information(session: Session) -> Information:
         pin=_pin_state(session),
         # How many are used needs the PIN; this command never asks for it.
         passkeys=PasskeyCount(used=None, remaining=info.remaining_passkeys) if info.listing else None,
-        advisories=advisories.advisories_for(
-            advisories.Identity(
-                model=key.model,
-                product=key.product,
-                vendor_id=key.vendor_id,
-                product_id=key.product_id,
-                aaguid=key.aaguid,
-                firmware=key.firmware,
-                generation=catalogue.metadata_firmware(info.aaguid),
-            )
-        ),
+        advisories=advisories.advisories_for(identity(session)),
+    )
+
+
+def identity(session: Session) -> Identity:
+    """What advisories know the key by; nothing is sent."""
+    key = session.key
+    return Identity(
+        model=key.model,
+        product=key.product,
+        vendor_id=key.vendor_id,
+        product_id=key.product_id,
+        aaguid=key.aaguid,
+        firmware=key.firmware,
+        generation=catalogue.metadata_firmware(session.info.aaguid),
     )
 
 

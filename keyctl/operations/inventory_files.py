@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from keyctl.core import inventory_digest, merging, times
 from keyctl.core.text import visible
 from keyctl.errors import Details, StoreError, UsageError
+from keyctl.operations import import_reading
 from keyctl.store import check_results, exchange, files
 from keyctl.store import inventory as store
 from keyctl.store import state as local_state
@@ -79,8 +80,7 @@ def export(
         UsageError: Something that is no plain file is in its place, or the file exists and nobody can be asked.
         DeclinedError: The file exists and is to stay.
     """
-    inventory = store.read(circumstances.home)
-    inventory.require_whole()
+    inventory = store.read_whole(circumstances.home)
     wanted = {"owner": with_owner, "location": with_location}
     left_out = [name for name in exchange.PRIVATE_FIELDS if not wanted[name]]
     now = times.now()
@@ -119,16 +119,14 @@ def import_content(circumstances: Circumstances, content: bytes, source: str, *,
         UsageError: It cannot be understood (``import_unreadable``).
         StoreError: A newer keyctl wrote it (``store_newer``), or the inventory or a pin here cannot be read or written.
     """
-    offered = _offered(content, source)
-    pins = {pairing.id: local_state.read_seed_pin(circumstances.state, pairing.id) for pairing in offered.pairings}
-    seed_pins = {pairing_id: pin for pairing_id, pin in pins.items() if pin is not None}
+    offering = offered(content, source)
+    pins = seed_pins(circumstances, offering)
     if dry_run:
-        inventory = store.read(circumstances.home)
-        inventory.require_whole()
-        merge = merging.merge(inventory, offered, now=times.now(), seed_pins=seed_pins)
+        inventory = store.read_whole(circumstances.home)
+        merge = merging.merge(inventory, offering, now=times.now(), seed_pins=pins)
     else:
         with store.changing(circumstances.home, circumstances.waits.lock_s) as changes:
-            merge = merging.merge(changes.inventory, offered, now=times.now(), seed_pins=seed_pins)
+            merge = merging.merge(changes.inventory, offering, now=times.now(), seed_pins=pins)
             for key in merge.keys:
                 changes.put_key(key)
             for service in merge.services:
@@ -144,6 +142,27 @@ def import_content(circumstances: Circumstances, content: bytes, source: str, *,
     )
 
 
+def offered(content: bytes, source: str) -> Offered:
+    """What a document says, as :func:`import_content` takes it.
+
+    Raises:
+        UsageError: It cannot be understood (``import_unreadable``).
+        StoreError: A newer keyctl wrote it (``store_newer``).
+    """
+    with import_reading.understanding("keyctl inventory export"):
+        return exchange.offered_from(content, source)
+
+
+def seed_pins(circumstances: Circumstances, offering: Offered) -> dict[str, bytes]:
+    """Of the pairings that are offered: id -> SHA-256 of the seed that is trusted here.
+
+    Raises:
+        StoreError: A pin cannot be read or understood.
+    """
+    pins = {pairing.id: local_state.read_seed_pin(circumstances.state, pairing.id) for pairing in offering.pairings}
+    return {pairing_id: pin for pairing_id, pin in pins.items() if pin is not None}
+
+
 def places(circumstances: Circumstances) -> Places:
     """Where the inventory and this computer's own state are, whether or not there is something yet."""
     home = circumstances.home.absolute()
@@ -152,16 +171,6 @@ def places(circumstances: Circumstances) -> Places:
         state=str(circumstances.state.absolute()),
         files=tuple(str(home / name) for name in store.record_files(home)),
     )
-
-
-def _offered(content: bytes, source: str) -> Offered:
-    try:
-        return exchange.offered_from(content, source)
-    except StoreError as error:
-        if error.code != "store_unreadable":
-            raise
-        hint = "give a file that `keyctl inventory export` wrote; nothing was changed"
-        raise UsageError("import_unreadable", error.message, hint, details=error.details) from error
 
 
 def _write(circumstances: Circumstances, file: Path, document: dict[str, object], *, dry_run: bool) -> None:

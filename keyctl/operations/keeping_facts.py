@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 
 from keyctl.core import times
 from keyctl.core.diagnosis_facts import FileProblem, Keeping
+from keyctl.device import surroundings
 from keyctl.errors import StoreError
 from keyctl.store import inventory as store
 from keyctl.store import system_keyring, unattended_tokens, unit_files
 
 if TYPE_CHECKING:
+    from keyctl.core.diagnosis_facts import Home
     from keyctl.core.inventory import Inventory
     from keyctl.operations.asking import Circumstances
 
 #: Where loginctl notes whose units run without a login (systemd-logind(8)).
 _LINGER = Path("/var/lib/systemd/linger")
-_OTHERS = 0o077
 
 
 def gather(circumstances: Circumstances) -> Keeping:
@@ -26,12 +27,14 @@ def gather(circumstances: Circumstances) -> Keeping:
     from keyctl.core import health_whole
 
     inventory = store.read(circumstances.home)
+    state = surroundings.home_folder(circumstances.state)
     in_keyring = _in_keyring(circumstances, inventory)
     return Keeping(
-        problems=tuple(FileProblem(message=one.message, hint=one.hint) for one in inventory.problems),
-        state=str(circumstances.state),
-        state_problem=_state_problem(circumstances.state),
-        state_open_to_others=_is_open_to_others(circumstances.state),
+        problems=tuple(map(_told, inventory.problems)),
+        overlooked=tuple(map(_told, store.overlooked(circumstances.home))),
+        state=state.path,
+        state_problem=_problem(state),
+        state_open_to_others=state.open_to_others,
         now=times.now(),
         newest=max((moment for _, moment in health_whole.moments(inventory)), default=None),
         in_keyring=in_keyring,
@@ -41,24 +44,22 @@ def gather(circumstances: Circumstances) -> Keeping:
     )
 
 
-def _state_problem(state: Path) -> str | None:
-    if not state.exists():
-        return None
-    if not state.is_dir():
+def _told(problem: StoreError) -> FileProblem:
+    return FileProblem(message=problem.message, hint=problem.hint)
+
+
+def _problem(folder: Home) -> str | None:
+    """What is wrong with it; None: nothing, as where it is not there yet."""
+    if folder.problem is not None or not folder.exists:
+        return folder.problem
+    if not folder.is_folder:
         return "it is no folder"
-    return None if os.access(state, os.W_OK | os.X_OK) else "you may not write to it"
-
-
-def _is_open_to_others(state: Path) -> bool:
-    try:
-        return os.name == "posix" and bool(state.stat().st_mode & _OTHERS)
-    except OSError:
-        return False
+    return None if folder.writable else "you may not write to it"
 
 
 def _in_keyring(circumstances: Circumstances, inventory: Inventory) -> tuple[str, ...]:
-    notes = ((key.name, unattended_tokens.read_note(circumstances.state, key.id)) for key in inventory.keys)
-    return tuple(name for name, note in notes if note is not None and note.kept is unattended_tokens.TokenPlace.KEYRING)
+    noted = unattended_tokens.read_notes(circumstances.state, inventory.keys)
+    return tuple(key.name for key, note in noted if note.kept is unattended_tokens.TokenPlace.KEYRING)
 
 
 def _keyring_problem() -> str | None:

@@ -6,7 +6,7 @@ Nothing of it is written down: it follows from what the keys open, so that it ti
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from keyctl.core import coverage
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from keyctl.device.session import Session
     from keyctl.model import Key
     from keyctl.operations.asking import Circumstances
-    from keyctl.operations.key_reading import ScannedKey
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,10 +52,7 @@ class Check:
 
     #: The backup key, touched and proved.
     key: Key
-    scanned: ScannedKey
-    #: Whether it opens all that the primary key does, as far as that is possible.
-    succeeded: bool
-    #: What it does not open.
+    #: What it does not open, and the primary key does; empty: it can take over, as far as that is possible.
     gaps: tuple[MissingAccount, ...]
 
 
@@ -130,13 +126,12 @@ def verify(circumstances: Circumstances, inventory: Inventory, pairing: Pairing)
                 key=session.key.label,
             )
         inventory = store.read(circumstances.home)
-        left = gaps(inventory, pairing)
         if (primary := _unread_primary(inventory, pairing)) is not None:
             circumstances.asker.tell(
                 f"nobody knows what {primary} opens, so {session.key.label} was compared with nothing: "
                 f"`keyctl scan -k {quoted(primary)}`"
             )
-        return Check(key=session.key, scanned=scanned, succeeded=not left, gaps=left)
+        return Check(key=session.key, gaps=gaps(inventory, pairing))
 
 
 def _unread_primary(inventory: Inventory, pairing: Pairing) -> str | None:
@@ -163,10 +158,7 @@ def opened_backup(circumstances: Circumstances, inventory: Inventory, pairing: P
         DeclinedError: The person does not.
     """
     name = pair_choice.require_name(inventory, pairing.backup_id)
-    plug_s = max(circumstances.waits.plug_s, circumstances.turn_s)
-    wanted = replace(
-        circumstances, wanted=circumstances.wanted or name, waits=replace(circumstances.waits, plug_s=plug_s)
-    )
+    wanted = opening.patient(circumstances, name)
     with opening.opened(wanted) as session:
         if session.key.recognition is Recognition.LOCKED:
             unlocking.require_current_pin_usable(session)

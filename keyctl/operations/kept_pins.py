@@ -11,7 +11,6 @@ from keyctl.operations.asking_through import Through
 if TYPE_CHECKING:
     from keyctl.operations.asking import Asker, PinRequest
 
-_PR_SET_DUMPABLE = 4
 #: It goes on while the computer sleeps, where there is such a clock.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC) if sys.platform != "win32" else None
 
@@ -65,14 +64,6 @@ class KeptPins(Through):
     def seconds_left(self) -> float | None:
         """Until :meth:`forget_old` has something to do; None: nothing is kept."""
         return max(0.0, min(end for _, end in self._kept.values()) - _now()) if self._kept else None
-
-
-def shield() -> None:
-    """Have no core dump hold what is kept, and no other program of this user look into the memory."""
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def _now() -> float:

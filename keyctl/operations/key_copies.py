@@ -6,18 +6,17 @@ large blob, in the array that all sites share; a primary key without large blobs
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from keyctl.core import key_record, times
 from keyctl.core.pairings import Pairing, StoredRecord
-from keyctl.errors import NotFoundError, StoreError, UnreachableError, UnsupportedError
+from keyctl.errors import StoreError, UnreachableError, UnsupportedError
 from keyctl.operations import pair_choice, pair_leftovers, record_reading
 from keyctl.store import blob_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from keyctl.core.inventory import Inventory
     from keyctl.core.key_record import KeyRecord
@@ -152,15 +151,10 @@ def missing_on_backup(session: Session, pairing: Pairing, record: KeyRecord) -> 
     holders = {one.key_id for one in pairing.stored_on}
     if not holders or session.key.id in holders or not (session.info.listing and session.blobs.supported):
         return None
-    blob_key = next(
-        (
-            one.large_blob_key
-            for one in session.own_credentials.list()
-            if one.passkey.credential_id == record.seed.credential_id
-        ),
-        None,
-    )
-    return store_on_backup(session, record, blob_key) if blob_key is not None else None
+    listed = _listed(session, record.seed.credential_id)
+    if listed is None or listed.large_blob_key is None:
+        return None
+    return store_on_backup(session, record, listed.large_blob_key)
 
 
 def require_untouched(session: Session, before: Collection[bytes]) -> None:
@@ -180,8 +174,19 @@ def require_untouched(session: Session, before: Collection[bytes]) -> None:
         )
 
 
-def matches(session: Session, circumstances: Circumstances, pairing: Pairing) -> bool | None:
+def matches(
+    session: Session,
+    circumstances: Circumstances,
+    pairing: Pairing,
+    find: Callable[[bytes], bytes | None] | None = None,
+) -> bool | None:
     """Whether the copy on a proved key is that of the inventory; needs neither PIN nor touch.
+
+    Args:
+        session: The key.
+        circumstances: What the command line says.
+        pairing: As the inventory has it.
+        find: Of the key's large blobs, where several pairings are compared; None: the array is read for this one.
 
     Returns:
         None: it cannot be compared here, as this computer did not store it or the key carries none.
@@ -193,7 +198,7 @@ def matches(session: Session, circumstances: Circumstances, pairing: Pairing) ->
     blob_key = blob_keys.read(circumstances.state, pairing.id, session.key.id)
     if blob_key is None:
         return None
-    content = session.blobs.find(blob_key)
+    content = (find or session.blobs.find)(blob_key)
     if content is None:
         return False
     try:
@@ -221,12 +226,13 @@ def find_all(session: Session, problems: list[KeyctlError]) -> tuple[FoundCopy, 
         UnreachableError: The key is gone or silent.
     """
     found = []
+    find = session.blobs.finder()
     for listed in session.own_credentials.list():
         blob_key = listed.large_blob_key
         if blob_key is None and session.blobs.supported and listed.passkey.large_blob is not False:
             # Some keys leave it out of the list, and tell it with a touch.
             blob_key = session.own_credentials.read(listed.passkey.credential_id).large_blob_key
-        content = session.blobs.find(blob_key) if blob_key is not None and session.blobs.supported else None
+        content = find(blob_key) if blob_key is not None and session.blobs.supported else None
         if content is not None:
             try:
                 record = _decoded(content, session.key.label)
@@ -273,11 +279,10 @@ def require_own(session: Session, circumstances: Circumstances, pairing_id: str,
     Raises:
         UnreachableError: It is (``record_changed``), or the key is gone or silent.
     """
-    listed = next((one for one in session.own_credentials.list() if one.passkey.credential_id == credential_id), None)
+    listed = _listed(session, credential_id)
     if listed is None:
         return
-    blob_key = listed.large_blob_key or blob_keys.read(circumstances.state, pairing_id, session.key.id or "")
-    record = record_reading.record_under(session, blob_key)
+    record = record_reading.record_under(session, _blob_key(session, circumstances, pairing_id, listed))
     if record is not None and record.pairing_id != pairing_id:
         label = session.key.label
         raise UnreachableError(
@@ -298,20 +303,19 @@ def remove(session: Session, circumstances: Circumstances, pairing_id: str, cred
     Raises:
         KeyctlError: It could not be deleted; the message says what is left.
     """
-    label = session.key.label
-    listed = next((one for one in session.own_credentials.list() if one.passkey.credential_id == credential_id), None)
+    listed = _listed(session, credential_id)
     if listed is None:
         return False
-    blob_key = listed.large_blob_key or blob_keys.read(circumstances.state, pairing_id, session.key.id or "")
-    if blob_key is not None and session.blobs.supported:
-        session.blobs.remove(blob_key)
-    with contextlib.suppress(NotFoundError):
-        session.delete_passkey(credential_id)
-    if any(one.passkey.credential_id == credential_id for one in session.own_credentials.list()):
-        raise UnreachableError(
-            "key_nonsense",
-            f"{label} says that it deleted the pairing, but still has it",
-            "unplug it and try again",
-            key=label,
-        )
+    blob_key = _blob_key(session, circumstances, pairing_id, listed)
+    pair_leftovers.delete(session, (replace(listed, large_blob_key=blob_key),), "the pairing")
     return True
+
+
+def _listed(session: Session, credential_id: bytes) -> Listed | None:
+    """One of keyctl's own credentials on an unlocked key; None: it has none with this id."""
+    return next((one for one in session.own_credentials.list() if one.passkey.credential_id == credential_id), None)
+
+
+def _blob_key(session: Session, circumstances: Circumstances, pairing_id: str, listed: Listed) -> bytes | None:
+    """The key to a pairing's record: some keys leave it out of the list, and this computer may have kept it."""
+    return listed.large_blob_key or blob_keys.read(circumstances.state, pairing_id, session.key.id or "")

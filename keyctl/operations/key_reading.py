@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from keyctl.core.inventory import KnownKey, Registration
     from keyctl.device.session import Session
-    from keyctl.errors import KeyctlError
     from keyctl.model import Key
     from keyctl.operations.asking import Circumstances
     from keyctl.operations.local_credentials import LocalCredential
@@ -45,16 +44,13 @@ class ScannedKey:
     note: str | None
 
 
-def read_and_note(
-    session: Session, circumstances: Circumstances, known: Known, permit: Permit | None = None
-) -> ScannedKey:
+def read_and_note(session: Session, circumstances: Circumstances, known: Known) -> ScannedKey:
     """Read a known key that is open, has proved itself and is unlocked where that is needed, and note what it opens.
 
     Args:
         session: The key.
         circumstances: What the command line says.
         known: What is known.
-        permit: What lets it be read without its PIN.
 
     Raises:
         PinError: The PIN is wrong or blocked.
@@ -65,14 +61,10 @@ def read_and_note(
     record = known.inventory.key_with_id(session.key.id or "")
     if record is None:
         raise otherwise(session.key)
-    reading = read(session, record, (), permit)
+    reading = read(session, record, (), None)
     if reading.refused is not None:
         raise reading.refused
-    errors: list[KeyctlError] = []
-    scanned = noted(circumstances, known, (session, reading), errors, dry_run=False)
-    if scanned is None:
-        raise errors[0]
-    return scanned
+    return noted(circumstances, known, (session, reading), dry_run=False)
 
 
 def read(session: Session, record: KnownKey, local: Sequence[LocalCredential], permit: Permit | None) -> Reading:
@@ -96,25 +88,18 @@ def read(session: Session, record: KnownKey, local: Sequence[LocalCredential], p
     return Reading(listing=listing, probed=probed, refused=refused, permit=permit)
 
 
-def noted(
-    circumstances: Circumstances,
-    known: Known,
-    told: tuple[Session, Reading],
-    errors: list[KeyctlError],
-    *,
-    dry_run: bool,
-) -> ScannedKey | None:
+def noted(circumstances: Circumstances, known: Known, told: tuple[Session, Reading], *, dry_run: bool) -> ScannedKey:
     """Write down what a key said, and tell what is new.
 
     Args:
         circumstances: What the command line says.
         known: What was known when the key was read.
         told: The key, and what it said.
-        errors: Takes why that cannot be done.
         dry_run: Write nothing.
 
-    Returns:
-        None: It cannot be done.
+    Raises:
+        StoreError: The inventory cannot be read or written.
+        NotFoundError: The key was forgotten in the meantime, or another has its place.
     """
     session, reading = told
     now = times.now()
@@ -135,8 +120,8 @@ def noted(
             if not dry_run:
                 changes.put_key(after)
     except (StoreError, NotFoundError) as error:
-        errors.append(error.about(key.label))
-        return None
+        error.about(key.label)
+        raise
     listing = reading.listing
     if reading.permit is not None and listing is not None and listing.complete and not dry_run:
         unattended.was_read(session, circumstances, reading.permit, after)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from keyctl.device.discover import Found
+    from keyctl.device.session import Session
     from keyctl.errors import KeyctlError
     from keyctl.model import Key, Role
     from keyctl.operations.asking import Circumstances
@@ -77,8 +78,7 @@ def list_keys(circumstances: Circumstances, condition: Filter) -> KeyList:
     # Those that failed may be the one that is meant, as long as it was not found.
     failed = [entry for entry in read if entry.error and (named is None or named.id not in present)]
     errors = [entry.error.about(entry.key.label) for entry in failed if entry.error]
-    # A card reader service that is not there concerns nobody who has keys on USB only.
-    obstacles = [problem for problem in discovery.problems if problem.code in {"pcsc_stopped", "pcsc_missing"}]
+    obstacles = [problem for problem in discovery.problems if problem.code in discover.READER_PROBLEMS]
     errors += [problem for problem in discovery.problems if problem not in obstacles]
     remarks = (recognising.remark(key, known.inventory, present) for key in shown if key.connected)
     return KeyList(
@@ -100,18 +100,30 @@ class _Read(NamedTuple):
 
 def _read_all(found: tuple[Found, ...], circumstances: Circumstances, known: Known) -> list[_Read]:
     """Read all keys at the same time, so that a slow one costs its own time only."""
-    results = at_once.each(found, lambda own: _probed(own, circumstances, known))
+    results = at_once.each(
+        found, lambda own: probe(own, circumstances, lambda session: recognising.recognise(session, known))
+    )
     return [_Read(own, *result) for own, result in zip(found, results, strict=True)]
 
 
-def _probed(found: Found, circumstances: Circumstances, known: Known) -> tuple[Key, KeyctlError | None]:
+def probe(found: Found, circumstances: Circumstances, ask: Callable[[Session], None]) -> tuple[Key, KeyctlError | None]:
+    """One of the keys of a list: opened, asked, closed.
+
+    Args:
+        found: Which one.
+        circumstances: What the command line says.
+        ask: What to ask it while it is open.
+
+    Returns:
+        The key, with what could be found out, and why that is not all, or None.
+    """
     return connecting.probe(
         found,
         circumstances.home,
         # A list is no reason to touch anything.
         replace(circumstances.waits, touch_s=0.0),
         _traced(found, circumstances),
-        lambda key: recognising.recognise(key, known),
+        ask,
     )
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from keyctl.core import luks_tokens
 from keyctl.core.local_files import LocalFileError
 from keyctl.core.names import quoted
+from keyctl.core.text import reason_of
 from keyctl.operations import local_files
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def _metadata(program: str, path: Path) -> bytes:
             command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
     except OSError as error:
-        raise LocalFileError(f"cannot be looked at: {program}: {(error.strerror or str(error)).lower()}") from error
+        raise LocalFileError(f"cannot be looked at: {program}: {reason_of(error)}") from error
     timer = threading.Timer(_PROGRAM_S, process.kill)
     timer.start()
     try:

@@ -6,6 +6,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from keyctl.core.text import reason_of
 from keyctl.errors import Details, StoreError
 
 if TYPE_CHECKING:
@@ -52,9 +53,9 @@ def names(folder: Path) -> tuple[Path, ...]:
 
 def unreadable(path: Path, error: OSError) -> StoreError:
     """The error for a file that the operating system does not give."""
-    reason = (error.strerror or str(error)).lower()
+    message = f"cannot read {path}: {reason_of(error)}"
     hint = "run as its owner" if isinstance(error, PermissionError) else "look at the disk that it is on"
-    return StoreError("local_unreadable", f"cannot read {path}: {reason}", hint, details=Details(file=os.fspath(path)))
+    return StoreError("local_unreadable", message, hint, details=Details(file=os.fspath(path)))
 
 
 def senseless(path: Path, reason: str, hint: str) -> StoreError:

@@ -149,8 +149,7 @@ def find_again(circumstances: Circumstances, name: str, *, dry_run: bool) -> Fou
         NotFoundError: No such key is known.
         StoreError: The inventory, or what was noted of the loss, cannot be read or written.
     """
-    inventory = store.read(circumstances.home)
-    inventory.require_whole()
+    inventory = store.read_whole(circumstances.home)
     known = naming.find(inventory, name)
     if known.state is not KeyState.LOST:
         return Found(

@@ -91,8 +91,7 @@ def add(circumstances: Circumstances, name: str, notes: Notes, *, replacing: boo
         TouchError: Nobody touched it in time.
     """
     name = names.checked(name)
-    inventory = store.read(circumstances.home)
-    inventory.require_whole()
+    inventory = store.read_whole(circumstances.home)
     named = find(inventory, name) if replacing else inventory.key_named(name)
     if not dry_run:
         # Whatever is in the way of writing shows before anybody touches anything.
@@ -156,10 +155,7 @@ def _confirm_replacing(circumstances: Circumstances, inventory: Inventory, known
     name = visible(known.name)
     stranded = stranding.lines(inventory, known.id)
     about = f"{name} is in use; nothing that is noted of it counts any more once the connected key has its name."
-    if stranded:
-        circumstances.asker.confirm_by_typing(f"{stranded}{about}", known.name)
-    else:
-        circumstances.asker.confirm(f"{about}\nReplace it?", known.name)
+    stranding.confirm(circumstances.asker, stranded, about, known.name, "\nReplace it?")
 
 
 def _has_name(key: Key, named: KnownKey | None, name: str, *, replacing: bool) -> bool:
@@ -320,8 +316,7 @@ def edit(circumstances: Circumstances, name: str, notes: Notes, *, new_name: str
     if new_name is not None:
         given["name"] = names.checked(new_name)
     if dry_run:
-        inventory = store.read(circumstances.home)
-        inventory.require_whole()
+        inventory = store.read_whole(circumstances.home)
         known, _ = _edited(inventory, name, given)
         return KeyChange(key=recognising.absent(known, circumstances.state), changed=False)
     with store.changing(circumstances.home, circumstances.waits.lock_s) as changes:

@@ -11,11 +11,13 @@ from keyctl.errors import StoreError
 from keyctl.model import KeyState
 from keyctl.operations import unattended
 from keyctl.store import inventory as store
+from keyctl.store import state as local_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
     from keyctl.core.inventory import Inventory, KnownKey
+    from keyctl.core.pairings import Pairing
     from keyctl.model import Key, Passkey
     from keyctl.operations.asking import Circumstances
     from keyctl.store.inventory import Changes
@@ -122,6 +124,19 @@ def pairings_end(changes: Changes, key_id: str, now: str) -> None:
         from keyctl.core import ended_pairings
 
         changes.put_pairing(ended_pairings.erased(pairing, key_id, now=now))
+
+
+def pairing_removed(circumstances: Circumstances, pairing: Pairing) -> None:
+    """Drop what this computer keeps of a pairing that is not in the inventory any more.
+
+    Raises:
+        StoreError: A file cannot be deleted.
+    """
+    from keyctl.store import blob_keys
+
+    local_state.forget_seed(circumstances.state, pairing.id)
+    for key_id in (pairing.primary_id, pairing.backup_id):
+        blob_keys.forget(circumstances.state, pairing.id, key_id)
 
 
 def _change(

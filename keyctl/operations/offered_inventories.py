@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from keyctl.core import merging, times
 from keyctl.core.inventory import Inventory
 from keyctl.operations import inventory_files
-from keyctl.store import exchange
 from keyctl.store import inventory as store
 
 if TYPE_CHECKING:
@@ -29,18 +28,17 @@ def inventory_with(circumstances: Circumstances, sources: Sequence[tuple[bytes, 
 
     Raises:
         UsageError: A file cannot be understood (``import_unreadable``).
-        StoreError: The inventory cannot be read, or a newer keyctl wrote a file.
+        StoreError: The inventory or a pin here cannot be read, or a newer keyctl wrote a file.
     """
-    inventory = store.read(circumstances.home)
-    inventory.require_whole()
+    inventory = store.read_whole(circumstances.home)
     for content, source in sources:
-        # Refuses what cannot be understood, in the words of an import.
-        inventory_files.import_content(circumstances, content, source, dry_run=True)
-        merge = merging.merge(inventory, exchange.offered_from(content, source), now=times.now())
+        offered = inventory_files.offered(content, source)
+        seed_pins = inventory_files.seed_pins(circumstances, offered)
+        merge = merging.merge(inventory, offered, now=times.now(), seed_pins=seed_pins)
         inventory = Inventory(
-            keys=with_newer(inventory.keys, merge.keys),
-            services=with_newer(inventory.services, merge.services),
-            pairings=with_newer(inventory.pairings, merge.pairings),
+            keys=_with_newer(inventory.keys, merge.keys),
+            services=_with_newer(inventory.services, merge.services),
+            pairings=_with_newer(inventory.pairings, merge.pairings),
         )
     return inventory
 
@@ -56,7 +54,7 @@ def take_in(circumstances: Circumstances, sources: Sequence[tuple[bytes, str]]) 
         inventory_files.import_content(circumstances, content, source, dry_run=False)
 
 
-def with_newer(records: Sequence[_Record], newer: Sequence[_Record]) -> tuple[_Record, ...]:
+def _with_newer(records: Sequence[_Record], newer: Sequence[_Record]) -> tuple[_Record, ...]:
     """*records*, with *newer* ones in the places of those of the same id, or behind them."""
     by_id: dict[str, Any] = {record.id: record for record in (*records, *newer)}
     return tuple(by_id.values())

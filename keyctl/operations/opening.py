@@ -54,6 +54,18 @@ def opened(circumstances: Circumstances, *, by_touch: bool = True, remarking: bo
         yield key
 
 
+def patient(circumstances: Circumstances, name: str) -> Circumstances:
+    """For the key called *name*, or the one at ``--key``, which a person may have to plug in first."""
+    plug_s = max(circumstances.waits.plug_s, circumstances.turn_s)
+    waits = replace(circumstances.waits, plug_s=plug_s)
+    return replace(circumstances, wanted=circumstances.wanted or name, waits=waits)
+
+
+def present(circumstances: Circumstances, name: str) -> Circumstances:
+    """For the key called *name* where it is connected now: it is not waited for."""
+    return replace(circumstances, wanted=name, waits=replace(circumstances.waits, plug_s=0.0))
+
+
 @contextlib.contextmanager
 def connected(found: Found, circumstances: Circumstances) -> Iterator[session.Session]:
     """A session with exactly the device *found*, recognised; closed at the end."""

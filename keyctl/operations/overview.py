@@ -14,7 +14,7 @@ from keyctl.store import inventory as store
 
 if TYPE_CHECKING:
     from keyctl.core.coverage import Summary
-    from keyctl.core.health import HealthCheck
+    from keyctl.core.health_results import HealthCheck
     from keyctl.core.inventory import Inventory
     from keyctl.core.results import CheckResult
     from keyctl.errors import KeyctlError
@@ -54,8 +54,7 @@ def overview(circumstances: Circumstances) -> tuple[Overview, tuple[KeyctlError,
     Raises:
         StoreError: A file of the inventory cannot be read or understood.
     """
-    inventory = store.read(circumstances.home)
-    inventory.require_whole()
+    inventory = store.read_whole(circumstances.home)
     listed = listing.list_keys(circumstances, listing.Filter())
     now = times.now()
     summary = coverage.coverage(inventory, now=now).summary

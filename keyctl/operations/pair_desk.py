@@ -165,9 +165,8 @@ class Desk:
         return self.backup
 
     def _if_connected(self, key: KnownKey) -> Session | None:
-        waits = replace(self.circumstances.waits, plug_s=0.0)
         try:
-            return self._opened(replace(self.circumstances, wanted=key.name, waits=waits), key)
+            return self._opened(opening.present(self.circumstances, key.name), key)
         except KeyChoiceError:
             return None
 

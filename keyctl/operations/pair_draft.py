@@ -35,8 +35,7 @@ def export_seed(session: Session) -> bytes:
     """The seed of a backup key, with the PIN and a touch; it is made when it was never exported before.
 
     Returns:
-        As :attr:`keyctl.core.pairings.Pairing.recovery_seed` keeps it. Whether somebody vouches for it tells
-        :func:`is_attested`.
+        As :attr:`keyctl.core.pairings.Pairing.recovery_seed` keeps it.
 
     Raises:
         UnsupportedError: As :func:`require`, or the seed is signed by another key (``evidence_refused``).
@@ -69,36 +68,10 @@ def import_seed(session: Session, seed: bytes, *, allow_unattested: bool = False
         UnreachableError: It is gone or silent, or answers nonsense.
     """
     require(session)
-    if not (_check_attestation(session, _read(session, seed)) or allow_unattested):
+    read = _read(session, seed)
+    if not (_check_attestation(session, read) or allow_unattested):
         raise _refused(session, "nobody vouches for it")
-    session.recovery_seeds.import_seed(seed, allow_unattested=allow_unattested)
-
-
-def is_attested(session: Session, seed: bytes) -> bool:
-    """Whether *seed* is vouched for as that of a virtual key; nothing is sent.
-
-    Args:
-        session: Either key of the pairing.
-        seed: From :func:`export_seed`, perhaps of another computer.
-
-    Raises:
-        UnsupportedError: As :func:`require`, or the seed is signed by another key (``evidence_refused``).
-    """
-    require(session)
-    return _check_attestation(session, _read(session, seed))
-
-
-def holds_seed(session: Session, seed: bytes) -> bool:
-    """Whether a primary key was given *seed*, with the PIN.
-
-    Raises:
-        UnsupportedError: As :func:`require`.
-        PinError: The PIN is wrong, blocked or missing.
-        UnreachableError: It is gone or silent, or answers nonsense.
-    """
-    require(session)
-    point = _read(session, seed).point
-    return any(held.point == point for held in session.recovery_seeds.list().seeds)
+    session.recovery_seeds.import_seed(read, allow_unattested=allow_unattested)
 
 
 def remove_seed(session: Session, seed: bytes) -> bool:

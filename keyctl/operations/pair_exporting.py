@@ -9,6 +9,7 @@ from keyctl.core import fingerprints, times
 from keyctl.core.pairings import Method
 from keyctl.errors import UsageError
 from keyctl.operations import backup_signing, key_copies, naming, pair_leftovers, seed_making, unlocking
+from keyctl.operations.pair_unfinished import CLEAN_UP
 from keyctl.store import inventory as store
 from keyctl.store import new_files, seed_files
 from keyctl.store import unfinished as begun
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from keyctl.core.inventory import KnownKey
     from keyctl.operations.asking import Circumstances
-    from keyctl.operations.seed_making import NewSeed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +60,7 @@ def export(circumstances: Circumstances, backup: str, file: Path | None, *, dry_
         StoreError: The inventory is not whole, or the file cannot be written.
     """
     naming.require_no_key_option(circumstances)
-    inventory = store.read(circumstances.home)
-    inventory.require_whole()
+    inventory = store.read_whole(circumstances.home)
     known = naming.find(inventory, backup)
     _require_nothing_left(circumstances, known)
     if file is not None:
@@ -75,19 +74,14 @@ def export(circumstances: Circumstances, backup: str, file: Path | None, *, dry_
         unlocking.unlock(session, circumstances)
         backup_signing.require_is(session, known.name)
         before = pair_leftovers.own_on(session)
-        journal = begun.Unfinished(
+        unfinished = begun.Unfinished(
             pairing_id=store.new_id(),
             primary_id=known.id,
             backup_id=known.id,
             started_at=times.now(),
             before={known.id: before},
         )
-        begun.write(circumstances.state, journal)
-
-        def ended() -> None:
-            pair_leftovers.ended(circumstances, journal, known.id)
-
-        with pair_leftovers.undone(session, before, ended):
+        with pair_leftovers.making_on(session, circumstances, unfinished):
             # Nothing is excluded: a key may be the backup of several, each with a seed of its own.
             new = seed_making.make_arkg(session, circumstances)
             key_copies.require_untouched(session, before)
@@ -103,14 +97,16 @@ def export(circumstances: Circumstances, backup: str, file: Path | None, *, dry_
             )
             if file is not None:
                 new_files.write(file, f"{content}\n".encode(), new_files.PRIVATE)
-        ended()
     return replace(
         _exported(known.name, file),
         content=content if file is None else None,
         fingerprint=fingerprint,
         attestation=new.seed.attestation,
         changed=True,
-        remarks=_remarks(known.name, new),
+        remarks=(
+            f"{known.name} carries no copy of a pairing that is made this way: keep the file, it stands in for one",
+            *seed_making.remarks(new, known.name),
+        ),
     )
 
 
@@ -120,7 +116,7 @@ def _require_nothing_left(circumstances: Circumstances, known: KnownKey) -> None
         raise UsageError(
             "usage",
             f"something may be left on {known.name} from a pairing that was begun and has not ended",
-            pair_leftovers.CLEAN_UP,
+            CLEAN_UP,
             key=known.name,
         )
 
@@ -135,12 +131,3 @@ def _exported(name: str, file: Path | None) -> SeedExport:
         changed=False,
         remarks=(),
     )
-
-
-def _remarks(name: str, new: NewSeed) -> tuple[str, ...]:
-    remarks = [
-        f"{name} carries no copy of a pairing that is made this way: keep the file, it stands in for one",
-    ]
-    if new.policy is not None and new.policy.reason is not None:
-        remarks.append(f"whether {name} would sign without PIN or touch could not be tried: {new.policy.reason}")
-    return tuple(remarks)

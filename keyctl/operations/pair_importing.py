@@ -10,28 +10,29 @@ import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from keyctl.core import arkg, binding, derivations, fingerprints, merging, times
+from keyctl.core import arkg, binding, derivations, fingerprints, times
 from keyctl.core.names import quoted
 from keyctl.core.pairings import Method, Pairing, with_copy
 from keyctl.core.text import visible
-from keyctl.errors import NotFoundError, StoreError, UnsupportedError, UsageError
+from keyctl.errors import NotFoundError, UnsupportedError, UsageError
 from keyctl.model import KeyState
 from keyctl.operations import (
     backup_signing,
+    import_reading,
     key_copies,
     naming,
     noting,
     pair_choice,
     pair_leftovers,
+    pair_recording,
     pair_views,
     seed_making,
-    seed_trust,
     unlocking,
 )
-from keyctl.store import blob_keys, seed_files
 from keyctl.store import inventory as store
+from keyctl.store import seed_files
 from keyctl.store import state as local_state
-from keyctl.store import unfinished as begun
+from keyctl.store.unfinished import Unfinished
 
 if TYPE_CHECKING:
     from keyctl.core.inventory import Inventory, KnownKey
@@ -91,10 +92,10 @@ def import_content(
         TouchError: Nobody touched it in time.
     """
     naming.require_no_key_option(circumstances)
-    offered = _read(content, source)
+    with import_reading.understanding("keyctl pair export"):
+        offered = seed_files.seed_file_from(content, source)
     fingerprint = _proved(offered, source)
-    inventory = store.read(circumstances.home)
-    inventory.require_whole()
+    inventory = store.read_whole(circumstances.home)
     known = naming.find(inventory, primary)
     _check_keys(inventory, known, offered, source)
     if (there := _imported_before(inventory, known, offered)) is not None:
@@ -111,7 +112,7 @@ def import_content(
             return SeedImport(pairing=None, backup=offered.key.name, changed=False, remarks=())
         noting.require_writable(circumstances)
         _compare(circumstances, offered, fingerprint)
-        with_backup = _with_backup(inventory, offered.key)
+        with_backup = pair_recording.with_key(inventory, offered.key)
         pairing = Pairing(
             id=store.new_id(),
             primary_id=known.id,
@@ -129,18 +130,9 @@ def import_content(
                 remarks.append(
                     f"{known.name} has no large blobs: it carries the seed only, and derived keys need the inventory"
                 )
-        _write(circumstances, pairing, offered.key, copy)
-    return replace(_imported(store.read(circumstances.home), pairing, changed=True), remarks=tuple(remarks))
-
-
-def _read(content: bytes, source: str) -> SeedFile:
-    try:
-        return seed_files.seed_file_from(content, source)
-    except StoreError as error:
-        if error.code != "store_unreadable":
-            raise
-        hint = "give a file that `keyctl pair export` wrote; nothing was changed"
-        raise UsageError("import_unreadable", error.message, hint, details=error.details) from error
+        copies = () if copy is None else (copy,)
+        inventory = pair_recording.record(circumstances, pairing, copies, newcomer=offered.key)
+    return replace(_imported(inventory, pairing, changed=True), remarks=tuple(remarks))
 
 
 def _proved(offered: SeedFile, source: str) -> str:
@@ -233,14 +225,6 @@ def _compare(circumstances: Circumstances, offered: SeedFile, fingerprint: str) 
     )
 
 
-def _with_backup(inventory: Inventory, backup: KnownKey) -> Inventory:
-    """The inventory with the backup key in it, under a name that is free."""
-    if inventory.key_with_id(backup.id) is not None:
-        return inventory
-    merge = merging.merge(inventory, merging.Offered(keys=(backup,)), now=times.now())
-    return replace(inventory, keys=(*inventory.keys, *merge.keys))
-
-
 def _stored(
     circumstances: Circumstances,
     session: Session,
@@ -253,40 +237,15 @@ def _stored(
     if (primary := pair_choice.name_of(inventory, pairing.primary_id)) is not None:
         backup_signing.require_is(session, primary)
     before = pair_leftovers.own_on(session)
-    journal = begun.Unfinished(
+    unfinished = Unfinished(
         pairing_id=pairing.id,
         primary_id=pairing.primary_id,
         backup_id=pairing.backup_id,
         started_at=pairing.created_at,
         before={pairing.primary_id: before},
     )
-    begun.write(circumstances.state, journal)
-    careful.enter_context(
-        pair_leftovers.undone(session, before, lambda: pair_leftovers.ended(circumstances, journal, pairing.primary_id))
-    )
+    careful.enter_context(pair_leftovers.making_on(session, circumstances, unfinished))
     return key_copies.store_on_primary(session, key_copies.record_of(inventory, pairing), before)
-
-
-def _write(circumstances: Circumstances, pairing: Pairing, backup: KnownKey, copy: Copy | None) -> None:
-    """Only now it is a pairing."""
-    state = circumstances.state
-    assert pairing.seed_hash is not None
-    local_state.write_seed_pin(state, pairing.id, pairing.seed_hash)
-    with store.changing(circumstances.home, circumstances.waits.lock_s) as changes:
-        if changes.inventory.key_with_id(pairing.primary_id) is None:
-            raise NotFoundError(
-                "name_not_found",
-                "the primary key was forgotten meanwhile",
-                "add it again with `keyctl add NAME`, and import the file once more",
-            )
-        for key in _with_backup(changes.inventory, backup).keys:
-            changes.put_key(key)
-        changes.put_pairing(pairing)
-        inventory = changes.inventory
-    seed_trust.remember(circumstances, inventory, pairing)
-    if copy is not None and copy.blob_key is not None:
-        blob_keys.write(state, pairing.id, copy.stored.key_id, copy.blob_key)
-    begun.remove(state, pairing.id)
 
 
 def _imported(inventory: Inventory, pairing: Pairing, *, changed: bool) -> SeedImport:

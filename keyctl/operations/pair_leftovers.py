@@ -10,8 +10,9 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from keyctl.errors import DeclinedError, KeyChoiceError, KeyctlError, UnreachableError
-from keyctl.operations import opening, record_reading, unlocking
+from keyctl.errors import DeclinedError, KeyChoiceError, KeyctlError, NotFoundError, UnreachableError
+from keyctl.operations import opening, pair_unfinished, record_reading, unlocking
+from keyctl.operations.pair_unfinished import CLEAN_UP
 from keyctl.operations.pair_views import Remains, Removal
 from keyctl.store import inventory as store
 from keyctl.store import state as local_state
@@ -28,18 +29,36 @@ if TYPE_CHECKING:
 
 #: Of a credential's id: enough to tell it from others.
 _SHOWN_DIGITS = 16
-CLEAN_UP = "`keyctl pair remove --leftovers` deletes it, with the key plugged in"
+_LEFT = "what was left of a pairing"
 
 
 def own_on(session: Session) -> tuple[bytes, ...]:
     """The ids of keyctl's own credentials on an unlocked key; empty where it cannot list them."""
-    if not session.info.listing:
-        return ()
-    return tuple(listed.passkey.credential_id for listed in session.own_credentials.list())
+    return tuple(_id(listed) for listed in _listed(session))
 
 
 @contextlib.contextmanager
-def undone(session: Session, before: Collection[bytes], on_undone: Callable[[], None] = lambda: None) -> Iterator[None]:
+def making_on(session: Session, circumstances: Circumstances, unfinished: Unfinished) -> Iterator[None]:
+    """Around making something on one unlocked key and writing it down, as :func:`undone`; it is noted until it ends.
+
+    Args:
+        session: The key.
+        circumstances: What the command line says.
+        unfinished: The note, of this key alone.
+
+    Raises:
+        KeyctlError: As :func:`undone`.
+        StoreError: It cannot be noted.
+    """
+    [(key_id, before)] = unfinished.before.items()
+    begun.write(circumstances.state, unfinished)
+    with undone(session, before, lambda: ended(circumstances, unfinished, key_id)):
+        yield
+    ended(circumstances, unfinished, key_id)
+
+
+@contextlib.contextmanager
+def undone(session: Session, before: Collection[bytes], on_undone: Callable[[], None]) -> Iterator[None]:
     """Around making something on an unlocked key: should it fail, what was made is deleted again.
 
     Args:
@@ -70,39 +89,44 @@ def undone(session: Session, before: Collection[bytes], on_undone: Callable[[], 
         raise
 
 
-def delete_new(session: Session, before: Collection[bytes]) -> tuple[bytes, ...]:
+def delete_new(session: Session, before: Collection[bytes]) -> bool:
     """Delete keyctl's own credentials that are not among *before*, each with its large blob.
 
     Returns:
-        The ids of those that were deleted.
+        Whether there were any.
 
     Raises:
         KeyctlError: The key is gone, or cannot delete them.
     """
-    new = tuple(one for one in own_on(session) if one not in before)
-    _delete(session, new)
-    return new
+    new = [listed for listed in _listed(session) if _id(listed) not in before]
+    delete(session, new, _LEFT)
+    return bool(new)
 
 
-def _delete(session: Session, credential_ids: Collection[bytes]) -> None:
-    """Delete some of keyctl's own credentials, each with its large blob, and see that they are gone.
+def delete(session: Session, own: Collection[Listed], what: str) -> None:
+    """Delete some of keyctl's own credentials from an unlocked key, each after its large blob; see that they are gone.
+
+    Args:
+        session: The key.
+        own: As it listed them.
+        what: What goes with them, as messages call it.
 
     Raises:
         UnreachableError: The key says that it did, and still has one (``key_nonsense``), or it is gone or silent.
     """
-    if not credential_ids:
+    if not own:
         return
-    for listed in session.own_credentials.list():
-        if listed.passkey.credential_id not in credential_ids:
-            continue
+    for listed in own:
         if listed.large_blob_key is not None and session.blobs.supported:
             session.blobs.remove(listed.large_blob_key)
-        session.delete_passkey(listed.passkey.credential_id)
-    if any(one in credential_ids for one in own_on(session)):
+        # Whether it is gone is seen below, whatever the key says now.
+        with contextlib.suppress(NotFoundError):
+            session.delete_passkey(_id(listed))
+    if {_id(listed) for listed in own}.intersection(own_on(session)):
         label = session.key.label
         raise UnreachableError(
             "key_nonsense",
-            f"{label} says that it deleted what was left of a pairing, but still has it",
+            f"{label} says that it deleted {what}, but still has it",
             "unplug it and try again",
             key=label,
         )
@@ -117,19 +141,6 @@ def ended(circumstances: Circumstances, unfinished: Unfinished, key_id: str) -> 
         begun.remove(circumstances.state, unfinished.pairing_id)
 
 
-def told(circumstances: Circumstances) -> list[str]:
-    """A line for each pairing that was begun on this computer and has not ended."""
-    inventory = store.read(circumstances.home)
-    lines = []
-    for unfinished in begun.read_all(circumstances.state):
-        names = [_name(inventory, key_id) for key_id in unfinished.before]
-        lines.append(
-            f"a pairing that was begun at {unfinished.started_at} has not ended; something may be left of it on "
-            f"{' and '.join(names)}: {CLEAN_UP}"
-        )
-    return lines
-
-
 def clean_up(circumstances: Circumstances, *, dry_run: bool) -> Removal:
     """Delete what unfinished pairings have left on the connected keys, and say where something remains.
 
@@ -138,8 +149,7 @@ def clean_up(circumstances: Circumstances, *, dry_run: bool) -> Removal:
         DeclinedError: The answer was no.
         PinError: A key wants its PIN, and it is wrong, missing or may not be tried.
     """
-    inventory = store.read(circumstances.home)
-    inventory.require_whole()
+    inventory = store.read_whole(circumstances.home)
     cleaned: list[str] = []
     with contextlib.ExitStack() as stack:
         journal = begun.read_all(circumstances.state)
@@ -149,14 +159,14 @@ def clean_up(circumstances: Circumstances, *, dry_run: bool) -> Removal:
         sessions = {} if dry_run else _connected(circumstances, inventory, key_ids, stack)
         _unlock(circumstances, sessions)
         left = {key_id: _left(session, inventory, journal) for key_id, session in sessions.items()}
-        told = [f"{sessions[key_id].key.label} still has {_shown(ids)}" for key_id, ids in left.items() if ids]
+        told = [f"{sessions[key_id].key.label} still has {_shown(own)}" for key_id, own in left.items() if own]
         if told:
             circumstances.asker.confirm(
                 f"{' and '.join(told)}, made since a pairing was begun here that did not end. A seed that was made on "
                 "another computer since then would be among that.\nDelete it?"
             )
         for key_id, session in sessions.items():
-            _delete(session, left[key_id])
+            delete(session, left[key_id], _LEFT)
             cleaned.append(session.key.label)
             for unfinished in begun.read_all(circumstances.state):
                 if key_id in unfinished.before:
@@ -167,7 +177,7 @@ def clean_up(circumstances: Circumstances, *, dry_run: bool) -> Removal:
         changed=bool(cleaned),
         removed_from=tuple(cleaned),
         remains=tuple(
-            Remains(key=_name(inventory, key_id), credential_id=None, what="leftover")
+            Remains(key=pair_unfinished.name_of(inventory, key_id), credential_id=None, what="leftover")
             for key_id in key_ids
             if key_id not in sessions
         ),
@@ -194,7 +204,8 @@ def _connected(
         if known is None:
             continue
         with contextlib.suppress(KeyChoiceError):
-            session = stack.enter_context(opening.opened(replace(circumstances, wanted=known.name), remarking=False))
+            present = opening.present(circumstances, known.name)
+            session = stack.enter_context(opening.opened(present, remarking=False))
             if session.info.listing:
                 sessions[key_id] = session
     return sessions
@@ -209,7 +220,7 @@ def _unlock(circumstances: Circumstances, sessions: Mapping[str, Session]) -> No
         unlocking.unlock(session, circumstances)
 
 
-def _left(session: Session, inventory: Inventory, journal: Collection[Unfinished]) -> tuple[bytes, ...]:
+def _left(session: Session, inventory: Inventory, journal: Collection[Unfinished]) -> tuple[Listed, ...]:
     """What unfinished pairings have left on an unlocked key.
 
     Not what was there before they were begun, and not what belongs to a pairing, here or by its record.
@@ -219,10 +230,10 @@ def _left(session: Session, inventory: Inventory, journal: Collection[Unfinished
     pairing_ids = {unfinished.pairing_id for unfinished in begun_here}
     kept = _of_pairings(inventory, key_id)
     return tuple(
-        listed.passkey.credential_id
+        listed
         for listed in session.own_credentials.list()
-        if listed.passkey.credential_id not in kept
-        and any(listed.passkey.credential_id not in unfinished.before[key_id] for unfinished in begun_here)
+        if _id(listed) not in kept
+        and any(_id(listed) not in unfinished.before[key_id] for unfinished in begun_here)
         and _pairing_of(session, listed) in {None, *pairing_ids}
     )
 
@@ -233,8 +244,16 @@ def _pairing_of(session: Session, listed: Listed) -> str | None:
     return None if record is None else record.pairing_id
 
 
-def _shown(ids: Collection[bytes]) -> str:
-    return ", ".join(one.hex()[:_SHOWN_DIGITS] for one in ids)
+def _listed(session: Session) -> tuple[Listed, ...]:
+    return session.own_credentials.list() if session.info.listing else ()
+
+
+def _id(listed: Listed) -> bytes:
+    return listed.passkey.credential_id
+
+
+def _shown(own: Collection[Listed]) -> str:
+    return ", ".join(_id(listed).hex()[:_SHOWN_DIGITS] for listed in own)
 
 
 def offer(session: Session, circumstances: Circumstances) -> None:
@@ -246,10 +265,11 @@ def offer(session: Session, circumstances: Circumstances) -> None:
     key_id = session.key.id or ""
     if not circumstances.asker.attended:
         return
+    begun_here = [unfinished for unfinished in begun.read_all(circumstances.state) if key_id in unfinished.before]
+    if not begun_here:
+        return
     inventory = store.read(circumstances.home)
-    for unfinished in begun.read_all(circumstances.state):
-        if key_id not in unfinished.before:
-            continue
+    for unfinished in begun_here:
         left = _left(session, inventory, [unfinished])
         if left:
             question = f"{session.key.label} still has {_shown(left)} from a pairing that did not end. Delete it?"
@@ -258,7 +278,7 @@ def offer(session: Session, circumstances: Circumstances) -> None:
             except DeclinedError:
                 # It stays noted, and does not keep anybody from pairing.
                 continue
-            _delete(session, left)
+            delete(session, left, _LEFT)
         ended(circumstances, unfinished, key_id)
 
 
@@ -267,8 +287,3 @@ def _of_pairings(inventory: Inventory, key_id: str) -> set[bytes]:
     found = {record.credential_id for one in inventory.pairings for record in one.stored_on if record.key_id == key_id}
     found |= {one.seed.credential_id for one in inventory.pairings if one.seed is not None and one.backup_id == key_id}
     return found
-
-
-def _name(inventory: Inventory, key_id: str) -> str:
-    known = inventory.key_with_id(key_id)
-    return known.name if known is not None else f"the key {key_id}"

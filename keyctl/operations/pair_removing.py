@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from keyctl.core.ended_pairings import Remains
 from keyctl.core.pairings import Method
 from keyctl.core.text import visible
 from keyctl.errors import KeyChoiceError
 from keyctl.operations import key_copies, noting, opening, pair_choice, pair_views, stranding, unlocking
-from keyctl.operations.pair_views import Remains, Removal
-from keyctl.store import blob_keys
+from keyctl.operations.pair_views import Removal
 from keyctl.store import inventory as store
-from keyctl.store import state as local_state
 
 if TYPE_CHECKING:
     from keyctl.core.inventory import Inventory
     from keyctl.core.pairings import Pairing
     from keyctl.device.session import Session
     from keyctl.operations.asking import Circumstances
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Place:
-    """A credential of the pairing on a key."""
-
-    key_id: str
-    credential_id: bytes
-    what: str
 
 
 def remove(circumstances: Circumstances, text: str | None, *, dry_run: bool) -> Removal:
@@ -43,8 +32,7 @@ def remove(circumstances: Circumstances, text: str | None, *, dry_run: bool) -> 
         UnreachableError: A key is gone or silent, where the command can be run once more; or what would be deleted
             belongs to another pairing (``record_changed``), where nothing was deleted.
     """
-    inventory = store.read(circumstances.home)
-    inventory.require_whole()
+    inventory = store.read_whole(circumstances.home)
     pairing = pair_choice.find(inventory, text)
     label = pair_choice.label(inventory, pairing)
     places = _unshared(circumstances, inventory, pairing, _places(pairing))
@@ -52,14 +40,10 @@ def remove(circumstances: Circumstances, text: str | None, *, dry_run: bool) -> 
     stranded = stranding.derived_lines(inventory, pairing)
     shown = pair_views.view(inventory, pairing)
     if dry_run:
-        for line in (*stranded.splitlines(), *warning.splitlines()):
-            circumstances.asker.tell(line)
-        return Removal(pairing=shown, changed=False, removed_from=(), remains=_remains(inventory, places))
+        stranding.tell(circumstances.asker, stranded, warning)
+        return Removal(pairing=shown, changed=False, removed_from=(), remains=pair_views.remains(inventory, places))
     noting.require_writable(circumstances)
-    if stranded:
-        circumstances.asker.confirm_by_typing(f"{stranded}{warning}", label)
-    else:
-        circumstances.asker.confirm(f"{warning}\nRemove it?", label)
+    stranding.confirm(circumstances.asker, stranded, warning, label, "\nRemove it?")
     with contextlib.ExitStack() as stack:
         sessions = _connected(circumstances, inventory, pairing, places, stack)
         circumstances.asker.check_pins_for(len(sessions))
@@ -79,14 +63,12 @@ def remove(circumstances: Circumstances, text: str | None, *, dry_run: bool) -> 
         ]
     with store.changing(circumstances.home, circumstances.waits.lock_s) as changes:
         changes.remove_pairing(pairing.id)
-    local_state.forget_seed(circumstances.state, pairing.id)
-    for key_id in (pairing.primary_id, pairing.backup_id):
-        blob_keys.forget(circumstances.state, pairing.id, key_id)
-    left = [place for place in places if place.key_id not in sessions]
-    return Removal(pairing=shown, changed=True, removed_from=tuple(removed_from), remains=_remains(inventory, left))
+    noting.pairing_removed(circumstances, pairing)
+    left = pair_views.remains(inventory, [place for place in places if place.key_id not in sessions])
+    return Removal(pairing=shown, changed=True, removed_from=tuple(removed_from), remains=left)
 
 
-def _warning(inventory: Inventory, pairing: Pairing, label: str, places: tuple[_Place, ...]) -> str:
+def _warning(inventory: Inventory, pairing: Pairing, label: str, places: tuple[Remains, ...]) -> str:
     label = visible(label)
     backup = visible(pair_choice.name_of(inventory, pairing.backup_id) or "the backup key")
     if pairing.method is Method.REGISTRATION:
@@ -104,23 +86,23 @@ def _warning(inventory: Inventory, pairing: Pairing, label: str, places: tuple[_
     return f"This deletes the seed that {backup} holds for {label}; nothing brings it back.{derived}"
 
 
-def _places(pairing: Pairing) -> tuple[_Place, ...]:
+def _places(pairing: Pairing) -> tuple[Remains, ...]:
     """Where something of it lies, the primary key first: a seed without a record is better than the reverse."""
     found = {
-        (record.key_id, record.credential_id): _Place(
+        (record.key_id, record.credential_id): Remains(
             key_id=record.key_id, credential_id=record.credential_id, what="record"
         )
         for record in pairing.stored_on
     }
     if pairing.seed is not None:
         seed = (pairing.backup_id, pairing.seed.credential_id)
-        found[seed] = _Place(key_id=seed[0], credential_id=seed[1], what="seed")
+        found[seed] = Remains(key_id=seed[0], credential_id=seed[1], what="seed")
     return tuple(sorted(found.values(), key=lambda place: place.what))
 
 
 def _unshared(
-    circumstances: Circumstances, inventory: Inventory, pairing: Pairing, places: tuple[_Place, ...]
-) -> tuple[_Place, ...]:
+    circumstances: Circumstances, inventory: Inventory, pairing: Pairing, places: tuple[Remains, ...]
+) -> tuple[Remains, ...]:
     """Those of *places* that no other pairing uses, as those do that were made of the same exported seed."""
     used: dict[tuple[str, bytes], Pairing] = {}
     for other in inventory.pairings:
@@ -142,7 +124,7 @@ def _connected(
     circumstances: Circumstances,
     inventory: Inventory,
     pairing: Pairing,
-    places: tuple[_Place, ...],
+    places: tuple[Remains, ...],
     stack: contextlib.ExitStack,
 ) -> dict[str, Session]:
     """Those keys that are connected, hold something of it and can delete it, by id."""
@@ -155,16 +137,15 @@ def _connected(
         name = pair_choice.name_of(inventory, key_id)
         if name is None:
             continue
-        waits = replace(circumstances.waits, plug_s=0.0)
         with contextlib.suppress(KeyChoiceError):
-            session = stack.enter_context(opening.opened(replace(circumstances, wanted=name, waits=waits)))
+            session = stack.enter_context(opening.opened(opening.present(circumstances, name)))
             # One that cannot delete a passkey is not asked for its PIN.
             if session.info.listing or pairing.method is Method.WEBAUTHN_DRAFT:
                 sessions[key_id] = session
     return sessions
 
 
-def _removed(circumstances: Circumstances, pairing: Pairing, places: list[_Place], session: Session) -> bool:
+def _removed(circumstances: Circumstances, pairing: Pairing, places: list[Remains], session: Session) -> bool:
     """Whether something was deleted from an unlocked key."""
     if pairing.method is Method.WEBAUTHN_DRAFT:
         from keyctl.operations import pair_draft
@@ -173,15 +154,4 @@ def _removed(circumstances: Circumstances, pairing: Pairing, places: list[_Place
         return pair_draft.remove_seed(session, pairing.recovery_seed)
     return any(
         [key_copies.remove(session, circumstances, pairing.id, place.credential_id) for place in places]  # noqa: C419  # every one, also after the first
-    )
-
-
-def _remains(inventory: Inventory, places: tuple[_Place, ...] | list[_Place]) -> tuple[Remains, ...]:
-    return tuple(
-        Remains(
-            key=pair_choice.name_of(inventory, place.key_id) or place.key_id,
-            credential_id=place.credential_id,
-            what=place.what,
-        )
-        for place in places
     )

@@ -75,13 +75,14 @@ def restore(circumstances: Circumstances, which: str | None = None, *, dry_run: 
         PinError: The PIN is wrong, missing or may not be tried.
         TouchError: Nobody touched it in time.
     """
-    store.read(circumstances.home).require_whole()
+    store.read_whole(circumstances.home)
     if not dry_run:
         noting.require_writable(circumstances)
     with opening.opened(circumstances) as session:
         _require_listing(session)
         unlocking.require_current_pin_usable(session)
-        pin = _unlocked(session, circumstances)
+        # A process of its own may need it later.
+        pin = unlocking.unlock(session, circumstances)
         # Drills last: the process of its own that one may need takes the connection's place.
         problems: list[KeyctlError] = []
         copies = sorted(key_copies.find_all(session, problems), key=lambda copy: (_is_backup(copy), copy.record.method))
@@ -98,11 +99,12 @@ def restore(circumstances: Circumstances, which: str | None = None, *, dry_run: 
         if enrolled:
             _enrol(session, circumstances, copies[0])
         restored = [_Restoring(session, circumstances, copy, pin).run() for copy in copies]
+        restored_ids = {pairing_id for pairing_id, _ in restored}
         inventory = store.read(circumstances.home)
         return Restoration(
             key=session.key,
             pairings=tuple(
-                pair_views.view(inventory, pairing) for pairing in inventory.pairings if pairing.id in dict(restored)
+                pair_views.view(inventory, pairing) for pairing in inventory.pairings if pairing.id in restored_ids
             ),
             changed=enrolled or any(changed for _, changed in restored),
             enrolled=enrolled,
@@ -118,13 +120,6 @@ def _require_listing(session: Session) -> None:
             "use the other key of the pairing, or `keyctl inventory import` with a copy",
             key=label,
         )
-
-
-def _unlocked(session: Session, circumstances: Circumstances) -> str:
-    """The PIN, which a process of its own may need later."""
-    pin = unlocking.ask(session, circumstances)
-    unlocking.hand_over(session, circumstances, pin)
-    return pin
 
 
 def _nothing_there(session: Session) -> NotFoundError:

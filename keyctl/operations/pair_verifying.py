@@ -59,8 +59,7 @@ def verify(circumstances: Circumstances, text: str | None) -> Drill:
         TouchError: Nobody touched it in time.
         UnreachableError: It is gone or silent.
     """
-    inventory = store.read(circumstances.home)
-    inventory.require_whole()
+    inventory = store.read_whole(circumstances.home)
     pairing = pair_choice.find(inventory, text)
     noting.require_writable(circumstances)
     if pairing.method is Method.REGISTRATION:

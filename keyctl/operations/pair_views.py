@@ -11,8 +11,9 @@ from keyctl.operations import pair_choice
 from keyctl.store import inventory as store
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
+    from keyctl.core import ended_pairings
     from keyctl.core.inventory import Inventory
     from keyctl.core.pairings import Pairing, PairingState
     from keyctl.operations.asking import Circumstances
@@ -136,6 +137,18 @@ def view(inventory: Inventory, pairing: Pairing) -> PairingView:
     )
 
 
+def remains(inventory: Inventory, places: Iterable[ended_pairings.Remains]) -> tuple[Remains, ...]:
+    """*places* in words that people know the keys by."""
+    return tuple(
+        Remains(
+            key=pair_choice.name_of(inventory, place.key_id) or place.key_id,
+            credential_id=place.credential_id,
+            what=place.what,
+        )
+        for place in places
+    )
+
+
 def fingerprint_of(pairing: Pairing) -> str | None:
     """The fingerprint of the pairing's seed; None: it has none, or one that makes no sense."""
     if pairing.seed is None:
@@ -159,8 +172,7 @@ def every(circumstances: Circumstances) -> tuple[PairingView, ...]:
     Raises:
         StoreError: A file of the inventory cannot be read or understood.
     """
-    inventory = store.read(circumstances.home)
-    inventory.require_whole()
+    inventory = store.read_whole(circumstances.home)
     return tuple(view(inventory, pairing) for pairing in inventory.pairings)
 
 
@@ -171,6 +183,5 @@ def one(circumstances: Circumstances, text: str | None) -> PairingView:
         NotFoundError: There is none, or several fit.
         StoreError: A file of the inventory cannot be read or understood.
     """
-    inventory = store.read(circumstances.home)
-    inventory.require_whole()
+    inventory = store.read_whole(circumstances.home)
     return view(inventory, pair_choice.find(inventory, text))

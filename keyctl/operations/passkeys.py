@@ -276,10 +276,7 @@ def _confirm(key: Key, circumstances: Circumstances, matched: Sequence[Passkey])
     if key.id is not None:
         inventory = noting.with_passkeys(store.read(circumstances.home), key.id, matched)
         stranded = stranding.lines(inventory, key.id, {passkey.credential_id for passkey in matched})
-    if stranded:
-        circumstances.asker.confirm_by_typing(f"{stranded}{question}", key.label)
-    else:
-        circumstances.asker.confirm(question, key.label)
+    stranding.confirm(circumstances.asker, stranded, question, key.label)
 
 
 def _question(key: Key, matched: Sequence[Passkey]) -> str:

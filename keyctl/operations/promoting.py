@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from keyctl.core import contexts, holdings, promotions, times
+from keyctl.core import contexts, promotions, times
 from keyctl.core.pairings import DERIVING
 from keyctl.core.text import visible
 from keyctl.errors import Details, NotFoundError, UsageError
@@ -80,8 +80,7 @@ def promote(circumstances: Circumstances, text: str | None, *, dry_run: bool) ->
         TouchError: The backup key only knows U2F, and nobody touched it in time.
         UnreachableError: It is gone or silent, or does not prove itself.
     """
-    inventory = store.read(circumstances.home)
-    inventory.require_whole()
+    inventory = store.read_whole(circumstances.home)
     pairing = pair_choice.find(inventory, text)
     pair_choice.require_name(inventory, pairing.backup_id)
     if pairing.retired_at is not None:
@@ -122,8 +121,7 @@ def mark_replaced(
         StoreError: The inventory cannot be read or written.
     """
     wanted = {contexts.parse(target).text for target in targets}
-    inventory = store.read(circumstances.home)
-    inventory.require_whole()
+    inventory = store.read_whole(circumstances.home)
     pairing = _retired(inventory, text, wanted)
     if dry_run:
         return _told(inventory, pairing, changed=False)
@@ -133,7 +131,7 @@ def mark_replaced(
         if known is None:
             raise _removed_meanwhile()
         derived = tuple(
-            replace(key, replaced_at=now) if key.target in wanted and not holdings.is_replaced(key) else key
+            replace(key, replaced_at=now) if key.target in wanted and not key.is_replaced else key
             for key in known.derived
         )
         after = replace(known, derived=derived)
@@ -197,7 +195,7 @@ def _warning(inventory: Inventory, pairing: Pairing) -> str:
     name = pair_choice.name_of(inventory, pairing.primary_id)
     lost = f"{visible(name)}, which counts as lost" if name is not None else "one that is not known here"
     label = visible(pair_choice.label(inventory, pairing))
-    signs = "" if holdings.has_lost_seed(pairing) else f"; {backup} still signs for those that were"
+    signs = "" if pairing.has_lost_seed else f"; {backup} still signs for those that were"
     return (
         f"{backup} becomes the primary key in the place of {lost}.\n"
         f"The pairing {label} is retired: no key is derived in it any more{signs}."
@@ -223,7 +221,7 @@ def _told(inventory: Inventory, pairing: Pairing, *, changed: bool) -> Promotion
         primary=pair_choice.require_name(inventory, pairing.backup_id),
         lost=pair_choice.name_of(inventory, pairing.primary_id),
         changed=changed,
-        signs=pairing.seed is not None and not holdings.has_lost_seed(pairing),
+        signs=pairing.seed is not None and not pairing.has_lost_seed,
         derived=tuple(derived),
         revoke=promotions.revocations(inventory, pairing),
         other_pairings=promotions.other_pairings(inventory, pairing),

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: It is this one: what wants a proof may go on.
 PROVEN = frozenset({Recognition.PROVED, Recognition.COUNTER_BACK, Recognition.CHANGED})
+#: As :data:`PROVEN`, without those for which the inventory has another public key than the one first seen here.
+UNDISPUTED = PROVEN - {Recognition.CHANGED}
 #: It bears a name.
 NAMED = PROVEN | {Recognition.CLAIMED}
 #: Failures of the question that say nothing about which key it is: some firmware does not take it well.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from keyctl.core import derivations, fingerprints, key_formats, ssh_wire, sshsig, times
 from keyctl.core.contexts import Kind
-from keyctl.core.text import visible
+from keyctl.core.text import reason_of, visible
 from keyctl.errors import Details, NotFoundError, StoreError, UnsupportedError, UsageError
 from keyctl.operations import backup_signing, naming, pair_choice, seed_trust
 from keyctl.store import inventory as store
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 #: 1 GiB; what is longer takes the key no longer to sign, but a person waits for the hash without knowing why.
 MAX_MESSAGE_BYTES = 1024 * 1024 * 1024
 _CHUNK_BYTES = 1024 * 1024
-_DIGEST_BYTES = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,11 +172,10 @@ def derived_for(inventory: Inventory, pairing: Pairing, target: Target) -> tuple
         StoreError: The recorded one is another one (``pairing_changed``).
     """
     assert pairing.seed is not None
-    derived = derivations.derive(pairing.seed, target, now=times.now())
     recorded = next((key for key in pairing.derived if key.target == target.text), None)
     if recorded is None:
-        return derived, False
-    if (recorded.public_key, recorded.key_handle) != (derived.public_key, derived.key_handle):
+        return derivations.derive(pairing.seed, target, now=times.now()), False
+    if not derivations.recomputes(pairing.seed, recorded):
         raise StoreError(
             "pairing_changed",
             f"the key recorded for {target.text} does not follow from the seed of "
@@ -238,5 +236,5 @@ def _digest(message: BinaryIO, source: str, name: str) -> bytes:
                 raise message_unreadable(source, f"it is longer than {MAX_MESSAGE_BYTES} bytes")
             digest.update(chunk)
     except OSError as error:
-        raise message_unreadable(source, (error.strerror or str(error)).lower()) from error
+        raise message_unreadable(source, reason_of(error)) from error
     return digest.digest()

@@ -39,7 +39,7 @@ def reset(circumstances: Circumstances, *, dry_run: bool) -> KeyChange:
     """
     if not dry_run:
         circumstances.asker.check_confirmable()
-        store.read(circumstances.home).require_whole()
+        store.read_whole(circumstances.home)
     with opening.opened(circumstances) as session:
         key = session.key
         _require_transport(session)

@@ -12,7 +12,9 @@ from keyctl.errors import (
     DeclinedError,
     KeyChoiceError,
     KeyctlError,
+    NotFoundError,
     PinError,
+    StoreError,
     TouchError,
     UnreachableError,
     UsageError,
@@ -100,7 +102,12 @@ def scan(
         permits = _permits(sessions, circumstances, known)
         ready = _made_ready(sessions, circumstances, known, local, errors, permits=permits)
         told = _read_each(ready, permits, known, local, errors)
-        scanned = [key_reading.noted(circumstances, known, one, errors, dry_run=dry_run) for one in told]
+        scanned = []
+        for one in told:
+            try:
+                scanned.append(key_reading.noted(circumstances, known, one, dry_run=dry_run))
+            except (StoreError, NotFoundError) as error:
+                errors.append(error)
         strangers = tuple(session.key for session in sessions if session.key.id is None)
         present = {session.key.id for session in sessions}
         remarks = [recognising.remark(session.key, known.inventory, present) for session in sessions]
@@ -109,7 +116,7 @@ def scan(
     probed = [(session.key.name, reading.probed) for session, reading in told if reading.probed is not None]
     holders = {entry.credential_id: name for name, found in probed for entry in found.answered}
     report = Scan(
-        keys=tuple(key for key in scanned if key is not None),
+        keys=tuple(scanned),
         unknown_keys=strangers,
         local=tuple(_local(entry, holders) for entry in local) if findings is not None else None,
         remarks=(*filter(None, remarks), *(findings.remarks if findings is not None else ())),

@@ -101,7 +101,7 @@ def make_software(key: Key, pin: str, circumstances: Circumstances) -> NewSeed:
     from keyctl.operations import software_seeds
 
     circumstances.asker.tell(f"{key.label} wants three touches: the first makes its secret, two more compare it")
-    made = software_seeds.make(key, pin, circumstances, ())
+    made = software_seeds.make(key, pin, circumstances)
     try:
         points = seed_cose.read_seed(made.public_seed)
     except arkg.ArkgError as error:
@@ -121,6 +121,13 @@ def make_software(key: Key, pin: str, circumstances: Circumstances) -> NewSeed:
         large_blob_key=made.large_blob_key,
         policy=None,
     )
+
+
+def remarks(new: NewSeed, label: str) -> tuple[str, ...]:
+    """What could not be found out about the key called *label* while it made the seed."""
+    if new.policy is None or new.policy.reason is None:
+        return ()
+    return (f"whether {label} would sign without PIN or touch could not be tried: {new.policy.reason}",)
 
 
 def attestation_of(offer: Offer) -> str:

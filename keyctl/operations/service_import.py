@@ -9,7 +9,7 @@ from keyctl.core import service_files, services, times
 from keyctl.core.inventory import Recovery, Service
 from keyctl.errors import UsageError
 from keyctl.operations.service_choice import rp_id_of_name, unknown_key
-from keyctl.operations.services import view, whole
+from keyctl.operations.services import view
 from keyctl.store import inventory as store
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def import_content(circumstances: Circumstances, content: bytes, source: str, *,
     """
     file = service_files.parse(content, source)
     if dry_run:
-        inventory = whole(circumstances)
+        inventory = store.read_whole(circumstances.home)
         plan = _plan(inventory, file.entries, source)
     else:
         with store.changing(circumstances.home, circumstances.waits.lock_s) as changes:

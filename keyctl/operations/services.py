@@ -124,7 +124,7 @@ def add(circumstances: Circumstances, name: str, facts: Facts, *, dry_run: bool)
         return services.with_keys(service, service_choice.key_ids(inventory, facts.on), now=now)
 
     if dry_run:
-        inventory = whole(circumstances)
+        inventory = store.read_whole(circumstances.home)
         return ServiceChange(
             service=replace(view(made(inventory), inventory), id=None), changed=False, would_change=True
         )
@@ -155,7 +155,7 @@ def edit(circumstances: Circumstances, name: str, facts: Facts, *, account: str 
     _refuse_both(facts.on, facts.not_on, "--on", "--not-on")
     _refuse_both(facts.recovery, facts.no_recovery, "--recovery", "--no-recovery")
     if dry_run:
-        inventory = whole(circumstances)
+        inventory = store.read_whole(circumstances.home)
         before = services.joined(service_choice.chosen(inventory, name, account))
         after = _edited(inventory, before, facts)
         return ServiceChange(
@@ -183,7 +183,7 @@ def remove(circumstances: Circumstances, name: str, *, account: str | None, dry_
     """
     if not dry_run:
         circumstances.asker.check_confirmable()
-    inventory = whole(circumstances)
+    inventory = store.read_whole(circumstances.home)
     service = services.joined(service_choice.chosen(inventory, name, account))
     gone = view(service, inventory)
     if dry_run:
@@ -232,17 +232,6 @@ def view(service: Service, inventory: Inventory) -> ServiceView:
         added_at=service.added_at,
         declared=tuple(sorted(declared, key=lambda item: (_by_name(item.key or ""), item.key_id))),
     )
-
-
-def whole(circumstances: Circumstances) -> Inventory:
-    """The inventory, for a dry run of what changes it.
-
-    Raises:
-        StoreError: A part of it cannot be read.
-    """
-    inventory = store.read(circumstances.home)
-    inventory.require_whole()
-    return inventory
 
 
 def _edited(inventory: Inventory, before: Service, facts: Facts) -> Service:

@@ -48,8 +48,7 @@ def sheet(circumstances: Circumstances, name: str, *, markdown: bool, with_accou
         NotFoundError: No key has the name (``name_not_found``).
         StoreError: A file of the inventory cannot be read or understood.
     """
-    inventory = store.read(circumstances.home)
-    inventory.require_whole()
+    inventory = store.read_whole(circumstances.home)
     known = naming.find(inventory, name)
     facts = SheetFacts(
         name=known.name,

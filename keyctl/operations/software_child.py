@@ -21,11 +21,11 @@ from keyctl.device import choose, errors
 from keyctl.device.discover import discover
 from keyctl.errors import DeclinedError, Exit, KeyctlError, NotFoundError, StoreError, UnreachableError
 from keyctl.model import Recognition
-from keyctl.operations import opening, recognising
+from keyctl.operations import memory, opening, recognising
 from keyctl.operations import software_messages as messages
 from keyctl.operations.asking import Circumstances
-from keyctl.operations.pair_leftovers import CLEAN_UP
-from keyctl.operations.software_messages import Failure, Made, Making, Result, Tell, Trace
+from keyctl.operations.pair_unfinished import CLEAN_UP
+from keyctl.operations.software_messages import Failure, Made, Result, Tell, Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,11 +35,8 @@ if TYPE_CHECKING:
     from keyctl.device.session import Session
     from keyctl.operations.software_messages import Message, Request, Signing
 
-#: It is this one, and nobody has to confirm that.
-_PROVED = frozenset({Recognition.PROVED, Recognition.COUNTER_BACK})
 #: Failures after which the key may have made a credential all the same.
 _ANSWER_LOST = frozenset({"key_removed", "key_silent", "key_nonsense"})
-_PR_SET_DUMPABLE = 4
 _READ_BYTES = 64 * 1024
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -127,18 +124,18 @@ def answer(request: Request, voice: Voice) -> None:
         asker=_Nobody(voice, attended=request.attended),
         trace=voice.trace,
     )
-    if not isinstance(request.work, Making):
-        _check(request.work, request.label)
+    if request.signing is not None:
+        _check(request.signing, request.label)
     found = choose.choose(discover(request.home, request.selector), request.selector)
     with opening.connected(found, circumstances) as session:
         _require_same(session, request, circumstances)
-        if isinstance(request.work, Making):
-            make(session, request.work.exclude, voice)
+        if request.signing is None:
+            make(session, voice)
         else:
-            voice.conclude(Result({"signature": sign(session, request.work)}))
+            voice.conclude(Result({"signature": sign(session, request.signing)}))
 
 
-def make(session: Session, exclude: tuple[bytes, ...], voice: Voice) -> None:
+def make(session: Session, voice: Voice) -> None:
     """Make a credential, calculate the seed twice, and say the public half of it; else delete the credential again.
 
     Raises:
@@ -146,7 +143,8 @@ def make(session: Session, exclude: tuple[bytes, ...], voice: Voice) -> None:
     """
     label = session.key.label
     try:
-        made = session.secrets.make(exclude)
+        # Nothing is excluded: a key may be the backup of several, and a fresh user takes no other credential's place.
+        made = session.secrets.make(())
     except KeyctlError as error:
         if error.code not in _ANSWER_LOST:
             raise
@@ -230,11 +228,11 @@ def _require_same(session: Session, request: Request, circumstances: Circumstanc
     """
     key = session.key
     may_be = key.recognition is Recognition.LOCKED and key.aaguid == request.aaguid
-    if may_be or (key.id == request.key_id and key.recognition in _PROVED):
+    if may_be or (key.id == request.key_id and key.recognition in recognising.UNDISPUTED):
         session.use_pin(request.pin)
     if may_be:
         recognising.recognise(session, recognising.known(circumstances), verified=True)
-    if session.key.id != request.key_id or session.key.recognition not in _PROVED:
+    if session.key.id != request.key_id or session.key.recognition not in recognising.UNDISPUTED:
         raise UnreachableError(
             "wrong_key",
             f"{request.label} is not at {request.selector} any more, or does not prove that it is {request.label}",
@@ -281,12 +279,9 @@ def _shield() -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":
-        import ctypes
-
-        # The limit alone does not hold for a program that the kernel pipes core dumps to.
-        if ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
-            raise OSError("the memory cannot be protected")
+    # The limit alone does not hold for a program that the kernel pipes core dumps to.
+    if not memory.shield():
+        raise OSError("the memory cannot be protected")
 
 
 def _own_voice() -> Voice:

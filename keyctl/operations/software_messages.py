@@ -27,14 +27,6 @@ _FAMILIES = {kind.family: kind for kind in KeyctlError.__subclasses__() if kind.
 
 
 @dataclass(frozen=True, kw_only=True)
-class Making:
-    """A seed is to be made."""
-
-    #: Ids of credentials of which the key must hold none.
-    exclude: tuple[bytes, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Signing:
     """A digest is to be signed as a derived key."""
 
@@ -64,7 +56,8 @@ class Request:
     #: What people call it.
     label: str
     pin: str = field(repr=False)
-    work: Making | Signing
+    #: None: a seed is to be made.
+    signing: Signing | None
 
 
 @dataclass(frozen=True)
@@ -107,22 +100,17 @@ Message = Tell | Trace | Made | Result | Failure
 
 def request_line(request: Request) -> bytes:
     """The request as it is sent."""
-    work: dict[str, Any] = {
-        name: value.hex() if isinstance(value, bytes) else [one.hex() for one in value]
-        for name, value in asdict(request.work).items()
-    }
-    content = asdict(request) | {"home": str(request.home), "state": str(request.state), "work": work}
+    content = asdict(request) | {"home": str(request.home), "state": str(request.state)}
+    if request.signing is not None:
+        content["signing"] = {name: value.hex() for name, value in asdict(request.signing).items()}
     return json.dumps(content).encode() + b"\n"
 
 
 def request_from(line: bytes) -> Request:
     """The request in a line that :func:`request_line` made."""
     content = json.loads(line)
-    work = content.pop("work")
-    if "exclude" in work:
-        content["work"] = Making(exclude=tuple(bytes.fromhex(one) for one in work["exclude"]))
-    else:
-        content["work"] = Signing(**{name: bytes.fromhex(value) for name, value in work.items()})
+    if content["signing"] is not None:
+        content["signing"] = Signing(**{name: bytes.fromhex(value) for name, value in content["signing"].items()})
     for name in ("home", "state"):
         content[name] = Path(content[name])
     return Request(**content | {"waits": Waits(**content["waits"])})

@@ -11,10 +11,11 @@ import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
+from keyctl.core.text import reason_of
 from keyctl.device.deadline import Work
 from keyctl.errors import UnreachableError
 from keyctl.operations import software_messages as messages
-from keyctl.operations.pair_leftovers import CLEAN_UP
+from keyctl.operations.pair_unfinished import CLEAN_UP
 from keyctl.operations.software_messages import Failure, Made, Result, Tell, Trace
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class _Process:
         try:
             self._process = _started()
         except OSError as error:
-            raise _failed(f"cannot be started: {(error.strerror or str(error)).lower()}") from error
+            raise _failed(f"cannot be started: {reason_of(error)}") from error
         self._work = Work(lambda tell: self._converse(line, tell))
 
     def __enter__(self) -> Self:

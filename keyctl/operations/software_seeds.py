@@ -14,10 +14,10 @@ from keyctl.core.authenticator_data import MAX_CREDENTIAL_ID_BYTES
 from keyctl.device.exchange import MAX_MESSAGE_BYTES
 from keyctl.errors import UnsupportedError
 from keyctl.operations import software_process, unlocking
-from keyctl.operations.software_messages import Making, Request, Signing
+from keyctl.operations.software_messages import Request, Signing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from keyctl.device.session import Session
     from keyctl.model import Key
@@ -71,30 +71,27 @@ def ask_pin(session: Session, circumstances: Circumstances) -> str:
         PinError: As :func:`require`, or no PIN may be tried now, or none was given.
     """
     require(session)
-    pin = unlocking.ask(session, circumstances)
-    unlocking.hand_over(session, circumstances, pin)
-    return pin
+    return unlocking.unlock(session, circumstances)
 
 
-def make(key: Key, pin: str, circumstances: Circumstances, exclude: Sequence[bytes]) -> SoftwareSeed:
+def make(key: Key, pin: str, circumstances: Circumstances) -> SoftwareSeed:
     """Make a seed, with three touches: one for a credential, and two for its secrets, which have to be the same twice.
 
     Args:
         key: A known key as it was recognised; no session with it is open.
         pin: Its PIN; the caller does not try it again after it was refused.
         circumstances: What the command line says.
-        exclude: Ids of credentials of which the key must hold none.
 
     Raises:
         KeyChoiceError: The key is not where it was (``no_key``).
-        UnsupportedError: It has no room (``key_full``), or holds one of *exclude*.
+        UnsupportedError: It has no room (``key_full``).
         PinError: The PIN is wrong or blocked.
         TouchError: Nobody touched the key in time.
         UnreachableError: Another key is in its place (``wrong_key``); it is gone or silent, or gave other secrets
             the second time; or the process failed (``seed_process_failed``). Message and hint say what became of a
             credential that was made already.
     """
-    answer = _asked(key, pin, circumstances, Making(exclude=_as_many_as_fit(exclude)))
+    answer = _asked(key, pin, circumstances, None)
     with software_process.understanding():
         seed = SoftwareSeed(
             public_seed=_of_length(answer["public_seed"], 1, MAX_MESSAGE_BYTES),
@@ -152,7 +149,7 @@ def sign(
         return _of_length(answer["signature"], 1, _MAX_SIGNATURE_BYTES)
 
 
-def _asked(key: Key, pin: str, circumstances: Circumstances, work: Making | Signing) -> Mapping[str, bytes | None]:
+def _asked(key: Key, pin: str, circumstances: Circumstances, signing: Signing | None) -> Mapping[str, bytes | None]:
     assert key.id is not None
     assert key.selector is not None
     request = Request(
@@ -165,21 +162,9 @@ def _asked(key: Key, pin: str, circumstances: Circumstances, work: Making | Sign
         aaguid=key.aaguid,
         label=key.label,
         pin=pin,
-        work=work,
+        signing=signing,
     )
     return software_process.answered(request, circumstances)
-
-
-def _as_many_as_fit(exclude: Sequence[bytes]) -> tuple[bytes, ...]:
-    """The first of *exclude*, more than which no key takes in one message."""
-    fitting: list[bytes] = []
-    left = MAX_MESSAGE_BYTES
-    for credential_id in exclude:
-        left -= len(credential_id)
-        if left < 0:
-            break
-        fitting.append(credential_id)
-    return tuple(fitting)
 
 
 def _of_length(octets: bytes | None, shortest: int, longest: int | None = None) -> bytes:

@@ -16,10 +16,10 @@ from keyctl.core import ssh_agent_messages as messages
 from keyctl.core import ssh_host_keys, sshsig
 from keyctl.core.ssh_agent_rules import Connection, RefusalError
 from keyctl.core.ssh_wire import WireError
-from keyctl.core.text import visible
+from keyctl.core.text import reason_of, visible
 from keyctl.errors import KeyctlError, PinError, UsageError
-from keyctl.operations import agent_keys, agent_socket, backup_signing, naming
-from keyctl.operations.kept_pins import KeptPins, shield
+from keyctl.operations import agent_keys, agent_socket, backup_signing, memory, naming
+from keyctl.operations.kept_pins import KeptPins
 from keyctl.store import inventory as store
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class _Agent:
         self._manners = manners
         self._kept: KeptPins | None = None
         if manners.keep_pin_s is not None:
-            shield()
+            memory.shield()
             self._kept = KeptPins(circumstances.asker, manners.keep_pin_s)
             circumstances = replace(circumstances, asker=self._kept)
         self._circumstances = circumstances
@@ -266,9 +266,10 @@ def _started(command: Sequence[str], environment: Mapping[str, str]) -> subproce
     try:
         return subprocess.Popen(command, env=environment)  # noqa: S603  # no shell; the words are the user's
     except (OSError, ValueError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise UsageError(
-            "usage", f"cannot run {visible(command[0])}: {reason}", "after -- comes a program and its arguments"
+            "usage",
+            f"cannot run {visible(command[0])}: {reason_of(error)}",
+            "after -- comes a program and its arguments",
         ) from error
 
 

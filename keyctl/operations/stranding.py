@@ -9,9 +9,9 @@ from keyctl.core.text import visible
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from keyctl.core.account_rows import AccountRow
     from keyctl.core.inventory import Inventory
     from keyctl.core.pairings import Pairing
+    from keyctl.operations.asking import Asker
 
 
 def lines(inventory: Inventory, key_id: str, credential_ids: Collection[bytes] | None = None) -> str:
@@ -24,20 +24,12 @@ def lines(inventory: Inventory, key_id: str, credential_ids: Collection[bytes] |
         key_id: The key.
         credential_ids: Some of what is on it; None: all of it.
     """
-    from keyctl.core import coverage
-
-    rows = coverage.stranded(inventory, key_id, credential_ids)
-    targets = coverage.stranded_targets(inventory, key_id) if credential_ids is None else ()
-    return _told(rows, targets)
+    return _told(inventory, key_id, credential_ids)
 
 
 def lines_with_pairings(inventory: Inventory, key_id: str) -> str:
     """As :func:`lines`, for a key that goes together with all its pairings, whichever part it has in them."""
-    from keyctl.core import coverage
-
-    pairing_ids = {pairing.id for pairing in inventory.pairings_of(key_id)}
-    rows = coverage.stranded(inventory, key_id, pairing_ids=pairing_ids)
-    return _told(rows, coverage.stranded_targets(inventory, key_id, pairing_ids=pairing_ids))
+    return _told(inventory, key_id, pairing_ids={pairing.id for pairing in inventory.pairings_of(key_id)})
 
 
 def derived_lines(inventory: Inventory, pairing: Pairing) -> str:
@@ -45,13 +37,45 @@ def derived_lines(inventory: Inventory, pairing: Pairing) -> str:
 
     Only what was handed over counts.
     """
+    return _told(inventory, pairing_ids={pairing.id})
+
+
+def tell(asker: Asker, stranded: str, about: str) -> None:
+    """Say line by line, as in a dry run, what :func:`confirm` would tell."""
+    for line in f"{stranded}{about}".splitlines():
+        asker.tell(line)
+
+
+def confirm(asker: Asker, stranded: str, about: str, name: str, question: str = "") -> None:
+    """Have a person agree before something is destroyed.
+
+    Args:
+        asker: The person.
+        stranded: What is left without a key: lines as above, where *name* has to be typed back; empty: a yes will do.
+        about: What is going to be done.
+        name: Of what it is done to.
+        question: What is asked beside, where a yes will do.
+
+    Raises:
+        DeclinedError: The answer is no.
+        UsageError: There is nobody to ask (``confirm_required``).
+    """
+    if stranded:
+        asker.confirm_by_typing(f"{stranded}{about}", name)
+    else:
+        asker.confirm(f"{about}{question}", name)
+
+
+def _told(
+    inventory: Inventory,
+    key_id: str | None = None,
+    credential_ids: Collection[bytes] | None = None,
+    pairing_ids: Collection[str] = (),
+) -> str:
     from keyctl.core import coverage
 
-    rows = coverage.stranded(inventory, pairing_ids={pairing.id})
-    return _told(rows, coverage.stranded_targets(inventory, pairing_ids={pairing.id}))
-
-
-def _told(rows: Sequence[AccountRow], targets: Sequence[str]) -> str:
+    rows = coverage.stranded(inventory, key_id, credential_ids, pairing_ids=pairing_ids)
+    targets = coverage.stranded_targets(inventory, key_id, pairing_ids=pairing_ids) if credential_ids is None else ()
     told = ""
     if rows:
         count = "This account opens" if len(rows) == 1 else f"These {len(rows)} accounts open"

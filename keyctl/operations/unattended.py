@@ -14,9 +14,7 @@ from keyctl.core import times
 from keyctl.core.names import quoted
 from keyctl.device import deadline
 from keyctl.errors import StoreError
-from keyctl.model import Recognition
 from keyctl.operations import recognising
-from keyctl.store import inventory as store
 from keyctl.store import unattended_tokens
 
 if TYPE_CHECKING:
@@ -30,9 +28,6 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-#: As recognising.PROVEN, without those for which the inventory has another public key than the one first seen here:
-#: whoever put that there would get to see what reads the real key.
-_PROVEN = recognising.PROVEN - {Recognition.CHANGED}
 #: A keyring that does not answer for so long counts as one that cannot be used.
 _KEYRING_S = 10.0
 
@@ -57,26 +52,21 @@ def token_for(circumstances: Circumstances, key: Key) -> bytes | None:
         return None
 
 
-def unchanged(
-    session: Session, circumstances: Circumstances, token: bytes, record: KnownKey | None = None
-) -> bool | None:
+def unchanged(session: Session, note: Note, token: bytes, record: KnownKey) -> bool | None:
     """Whether the key holds the passkeys that the inventory says; nothing is sent.
 
     Args:
         session: The key, which has proved which one it is.
-        circumstances: What the command line says.
-        token: Its token.
-        record: What the inventory says of it; None: it is looked up.
+        note: What is known of its token.
+        token: That token.
+        record: What the inventory says of the key.
 
     Returns:
         None: Not known: the key does not tell, was never read with the token, or the inventory says something else by
         now than it did after that. False may also mean that the token has ended.
     """
-    note = note_of(circumstances, session.key)
     mark = session.persistent_token.store_state(token)
-    if record is None:
-        record = store.read(circumstances.home).key_with_id(session.key.id or "")
-    if note is None or record is None or mark is None or note.store_state is None or note.passkeys != _digest(record):
+    if mark is None or note.store_state is None or note.passkeys != _digest(record):
         return None
     return mark == note.store_state
 
@@ -134,10 +124,13 @@ def permit(session: Session, circumstances: Circumstances, record: KnownKey) -> 
     Raises:
         UnreachableError: The key is gone, silent, or answers nonsense.
     """
-    token = _told_token(session, circumstances)
+    note = note_of(circumstances, session.key)
+    if note is None or not may_see_token(session):
+        return None
+    token = _told_token(circumstances, session.key, note)
     if token is None:
         return None
-    same = unchanged(session, circumstances, token, record) is True
+    same = unchanged(session, note, token, record) is True
     if not same and not session.persistent_token.works(token):
         refused(circumstances, session.key)
         return None
@@ -160,7 +153,8 @@ def was_read(session: Session, circumstances: Circumstances, permitted: Permit, 
 
 def may_see_token(session: Session) -> bool:
     """Whether the key has proved on this very connection which one it is, and has a token at all."""
-    return session.key.recognition in _PROVEN and session.info.persistent_token
+    # Whoever put another public key into the inventory would get to see what reads the real key.
+    return session.key.recognition in recognising.UNDISPUTED and session.info.persistent_token
 
 
 def note_of(circumstances: Circumstances, key: Key) -> Note | None:
@@ -177,14 +171,10 @@ def stored(circumstances: Circumstances, key_id: str, note: Note) -> bytes | Non
     return in_time(lambda: unattended_tokens.read(circumstances.state, key_id, note.kept), patient=False)
 
 
-def _told_token(session: Session, circumstances: Circumstances) -> bytes | None:
-    """As :func:`token_for` for a key that may get to see it; says why it cannot be had."""
-    key = session.key
-    note = note_of(circumstances, key)
-    if note is None or key.id is None or not may_see_token(session):
-        return None
+def _told_token(circumstances: Circumstances, key: Key, note: Note) -> bytes | None:
+    """As :func:`token_for` where there is a *note*; says why it cannot be had."""
     try:
-        token = stored(circumstances, key.id, note)
+        token = stored(circumstances, key.id or "", note)
     except StoreError as error:
         circumstances.asker.tell(f"the unattended token of {key.label} is left alone: {error.message}")
         return None
@@ -197,6 +187,7 @@ def _told_token(session: Session, circumstances: Circumstances) -> bytes | None:
 
 
 def _note_use(circumstances: Circumstances, key: Key) -> None:
+    # Read anew: waiting for the keyring takes time, in which another process may have dropped the token.
     note = note_of(circumstances, key)
     if note is not None and key.id is not None:
         with contextlib.suppress(StoreError):

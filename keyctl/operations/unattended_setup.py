@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from keyctl.core import times
 from keyctl.core.names import composed, quoted
 from keyctl.core.text import visible
-from keyctl.device import connecting, discover
+from keyctl.device import discover
 from keyctl.errors import Details, KeyChoiceError, NotFoundError, StoreError, UnsupportedError
 from keyctl.model import Recognition
-from keyctl.operations import at_once, opening, recognising, unattended, unlocking
+from keyctl.operations import at_once, listing, opening, recognising, unattended, unlocking
 from keyctl.operations.pins import KeyChange
 from keyctl.store import inventory as store
 from keyctl.store import system_keyring, unattended_tokens
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from keyctl.core.inventory import Inventory, KnownKey
-    from keyctl.device.discover import Found
     from keyctl.device.session import Session
     from keyctl.model import Key
     from keyctl.operations.asking import Circumstances
@@ -131,13 +130,12 @@ def kept_tokens(circumstances: Circumstances) -> KeptTokens:
     keys = known.inventory.keys
     if circumstances.wanted is not None:
         keys = (_known_as(known.inventory, circumstances.wanted),)
-    noted = {key.id: note for key in keys if (note := unattended_tokens.read_note(known.state, key.id)) is not None}
-    connected = _asked(circumstances, known, noted) if noted else {}
+    noted = unattended_tokens.read_notes(known.state, keys)
+    connected = _asked(circumstances, known, {key.id: note for key, note in noted}) if noted else {}
     tokens = []
-    for key in sorted(keys, key=lambda key: key.name):
-        if (note := noted.get(key.id)) is not None:
-            there, works = connected.get(key.id, (recognising.absent(key, known.state), None))
-            tokens.append(KeptToken(key=there, kept=note.kept, since=note.since, last_used=note.last_used, works=works))
+    for key, note in sorted(noted, key=lambda one: one[0].name):
+        there, works = connected.get(key.id, (recognising.absent(key, known.state), None))
+        tokens.append(KeptToken(key=there, kept=note.kept, since=note.since, last_used=note.last_used, works=works))
     return KeptTokens(tokens=tuple(tokens))
 
 
@@ -205,7 +203,7 @@ def _meant(circumstances: Circumstances) -> Key:
     if wanted is not None and (named := inventory.key_named(composed(wanted))) is not None:
         return recognising.absent(named, circumstances.state)
     if wanted is None:
-        noted = [key for key in inventory.keys if unattended_tokens.read_note(circumstances.state, key.id) is not None]
+        noted = [key for key, _ in unattended_tokens.read_notes(circumstances.state, inventory.keys)]
         if len(noted) == 1:
             return recognising.absent(noted[0], circumstances.state)
         if noted:
@@ -250,10 +248,5 @@ def _asked(circumstances: Circumstances, known: Known, noted: Mapping[str, Note]
             works = token is not None and session.persistent_token.works(token)
         told[key.id] = (session.key, works)
 
-    def probe(found: Found) -> None:
-        # A list is no reason to touch anything.
-        waits = replace(circumstances.waits, touch_s=0.0)
-        connecting.probe(found, circumstances.home, waits, circumstances.trace, ask)
-
-    at_once.each(discover.discover(circumstances.home).found, probe)
+    at_once.each(discover.discover(circumstances.home).found, lambda found: listing.probe(found, circumstances, ask))
     return told

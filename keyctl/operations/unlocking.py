@@ -23,14 +23,19 @@ if TYPE_CHECKING:
 LAST_TRIES = 2
 
 
-def unlock(session: Session, circumstances: Circumstances) -> None:
+def unlock(session: Session, circumstances: Circumstances) -> str:
     """Ask for the current PIN and hand it to the session; the key itself sees it at the next step that needs it.
+
+    Returns:
+        The PIN, which a process of its own may need as well.
 
     Raises:
         UnsupportedError: The key has no PINs.
         PinError: It has no PIN, none may be tried now, or none was given.
     """
-    hand_over(session, circumstances, ask(session, circumstances))
+    pin = ask(session, circumstances)
+    hand_over(session, circumstances, pin)
+    return pin
 
 
 def ask(session: Session, circumstances: Circumstances) -> str:

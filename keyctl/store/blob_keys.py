@@ -10,34 +10,33 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from keyctl.errors import StoreError
-from keyctl.store import files
-from keyctl.store.fields import ID_PATTERN
+from keyctl.store import facts, fields, files
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _FOLDER = "blob-keys"
-_SCHEMA = 1
 _KEY_BYTES = 32
 
 
 def read(state: Path, pairing_id: str, key_id: str) -> bytes | None:
-    """The largeBlobKey of the copy on that key, 32 bytes; None: it is not known here, or its file is damaged."""
-    try:
-        value = files.read_json(_path(state, pairing_id, key_id))
-        found = bytes.fromhex(value["blob_key"])
-    except (FileNotFoundError, StoreError, KeyError, TypeError, ValueError):
-        # Only a convenience: the key itself tells it again, with its PIN.
+    """The largeBlobKey of the copy on that key, 32 bytes; None: it is not known here, or its file is damaged.
+
+    A key that is not known has the id "".
+    """
+    if not key_id:
         return None
-    return found if value.get("schema") == _SCHEMA and len(found) == _KEY_BYTES else None
+    # Only a convenience: the key itself tells it again, with its PIN.
+    return facts.read_or_none(
+        _path(state, pairing_id, key_id), lambda value: fields.exactly(_KEY_BYTES)(value["blob_key"])
+    )
 
 
 def write(state: Path, pairing_id: str, key_id: str, blob_key: bytes) -> None:
     """Keep *blob_key*; where that cannot be done, nothing is lost but a convenience."""
     path = _path(state, pairing_id, key_id)
     with contextlib.suppress(StoreError):
-        files.make_private_folder(path.parent)
-        files.write_json(path, {"schema": _SCHEMA, "kind": "blob_key", "blob_key": blob_key.hex()}, durable=False)
+        facts.write(path, "blob_key", {"blob_key": blob_key.hex()}, durable=False)
 
 
 def forget(state: Path, pairing_id: str, key_id: str) -> None:
@@ -50,6 +49,4 @@ def forget(state: Path, pairing_id: str, key_id: str) -> None:
 
 
 def _path(state: Path, pairing_id: str, key_id: str) -> Path:
-    if not (ID_PATTERN.fullmatch(pairing_id) and ID_PATTERN.fullmatch(key_id)):
-        raise ValueError("no id")
-    return state / _FOLDER / f"{pairing_id}-{key_id}.json"
+    return facts.path_of(state / _FOLDER, key_id, prefix=f"{fields.identity(pairing_id)}-")

@@ -8,18 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from keyctl.core.health import HealthCheck
+from keyctl.core.health_results import HealthCheck
 from keyctl.core.results import CheckResult
-from keyctl.errors import StoreError
-from keyctl.store import fields, files
+from keyctl.store import facts, fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from keyctl.core.health import Health
+    from keyctl.core.health_results import Health
 
-_SCHEMA = 1
 _KEPT_FINDINGS = 20
 _LAST_FILE, _EXPORT_FILE, _RECORDS_FOLDER = "last-check.json", "last-export.json", "records"
 
@@ -69,33 +67,27 @@ _CHECK: fields.Fields = {
     "reason": fields.optional(fields.text),
 }
 _COUNTS: fields.Fields = dict.fromkeys(("ok", "warn", "fail", "skip", "accepted"), fields.count)
+_LAST: fields.Fields = {
+    "at": fields.time,
+    "result": CheckResult,
+    "counts": lambda value: fields.object_of(CheckCounts, _COUNTS, value),
+    "findings": fields.objects(HealthCheck, _CHECK),
+}
 
 
 def read_last(state: Path) -> LastCheck | None:
     """The last whole check; None: there was none."""
-    value = _read(state / _LAST_FILE)
-    try:
-        return LastCheck(
-            at=fields.time(value["at"]),
-            result=CheckResult(value["result"]),
-            counts=fields.object_of(CheckCounts, _COUNTS, value["counts"]),
-            findings=fields.objects(HealthCheck, _CHECK)(value["findings"]),
-        )
-    except (KeyError, TypeError, ValueError):
-        return None
+    return facts.read_or_none(state / _LAST_FILE, lambda value: fields.object_in(LastCheck, _LAST, value))
 
 
 def read_last_time(state: Path) -> str | None:
     """When the last whole check was; None: there was none."""
-    return _moment(_read(state / _LAST_FILE))
+    return facts.read_or_none(state / _LAST_FILE, _at)
 
 
 def read_since(state: Path) -> dict[str, str]:
     """When the findings of the last whole check were first found, by :attr:`keyctl.core.health_facts.Finding.mark`."""
-    try:
-        return {str(mark): fields.time(at) for mark, at in _read(state / _LAST_FILE)["since"].items()}
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return {}
+    return facts.read_or_none(state / _LAST_FILE, _since) or {}
 
 
 def write_last(state: Path, health: Health, since: Mapping[str, str], *, now: str) -> None:
@@ -112,20 +104,18 @@ def write_last(state: Path, health: Health, since: Mapping[str, str], *, now: st
     """
     counting = [check for check in health.checks if check.counts]
     content = {
-        "schema": _SCHEMA,
-        "kind": "last_check",
         "at": now,
         "result": health.result.value,
         "counts": fields.plain(counts_of(health)),
         "findings": [fields.plain(check) for check in counting[:_KEPT_FINDINGS]],
         "since": dict(since),
     }
-    _write(state / _LAST_FILE, content)
+    facts.write(state / _LAST_FILE, "last_check", content, durable=False)
 
 
 def read_record_seen(state: Path, pairing_id: str) -> str | None:
     """When this computer last saw that a key carries the pairing's record; None: never."""
-    return _moment(_read(_record_path(state, pairing_id)))
+    return facts.read_or_none(_record_path(state, pairing_id), _at)
 
 
 def write_record_seen(state: Path, pairing_id: str, at: str) -> None:
@@ -134,14 +124,12 @@ def write_record_seen(state: Path, pairing_id: str, at: str) -> None:
     Raises:
         StoreError: It cannot be written.
     """
-    _write(_record_path(state, pairing_id), {"schema": _SCHEMA, "kind": "record_seen", "at": at})
+    facts.write(_record_path(state, pairing_id), "record_seen", {"at": at}, durable=False)
 
 
 def read_export(state: Path) -> tuple[str, str] | None:
     """When the inventory was last exported here, and its digest then; None: never."""
-    value = _read(state / _EXPORT_FILE)
-    at, digest = _moment(value), value.get("digest")
-    return (at, digest) if at is not None and isinstance(digest, str) else None
+    return facts.read_or_none(state / _EXPORT_FILE, lambda value: (_at(value), fields.text(value["digest"])))
 
 
 def write_export(state: Path, digest: str, at: str) -> None:
@@ -150,30 +138,16 @@ def write_export(state: Path, digest: str, at: str) -> None:
     Raises:
         StoreError: It cannot be written.
     """
-    _write(state / _EXPORT_FILE, {"schema": _SCHEMA, "kind": "export", "at": at, "digest": digest})
+    facts.write(state / _EXPORT_FILE, "export", {"at": at, "digest": digest}, durable=False)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        value = files.read_json(path)
-    except (FileNotFoundError, StoreError):
-        return {}
-    return value if value.get("schema") == _SCHEMA else {}
+def _at(value: Mapping[str, Any]) -> str:
+    return fields.time(value["at"])
 
 
-def _moment(value: Mapping[str, Any]) -> str | None:
-    try:
-        return fields.time(value["at"])
-    except (KeyError, TypeError, ValueError):
-        return None
+def _since(value: Mapping[str, Any]) -> dict[str, str]:
+    return {mark: fields.time(at) for mark, at in fields.mapping(value["since"]).items()}
 
 
 def _record_path(state: Path, pairing_id: str) -> Path:
-    if not fields.ID_PATTERN.fullmatch(pairing_id):
-        raise ValueError(f"{pairing_id!r} is no id")
-    return state / _RECORDS_FOLDER / f"{pairing_id}.json"
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    files.make_private_folder(path.parent)
-    files.write_json(path, content, durable=False)
+    return facts.path_of(state / _RECORDS_FOLDER, pairing_id)

@@ -64,9 +64,7 @@ def object_of(kind: type, fields: Fields, value: Any) -> Any:
         MalformedError: A field is not what it has to be.
         ValueError: It is no object.
     """
-    if type(value) is not dict:
-        raise ValueError("no object")
-    if value.keys() != fields.keys():
+    if mapping(value).keys() != fields.keys():
         missing = [name for name in fields if name not in value]
         if missing:
             raise MalformedError(missing[0], "is missing")
@@ -83,6 +81,15 @@ def object_of(kind: type, fields: Fields, value: Any) -> Any:
     except (ValueError, TypeError) as error:
         raise MalformedError(name, "is not what it has to be") from error
     return kind(**arguments)
+
+
+def object_in(kind: type, fields: Fields, value: dict[str, Any]) -> Any:
+    """The same out of one that may have other fields, too.
+
+    Raises:
+        MalformedError: A field is not what it has to be.
+    """
+    return object_of(kind, fields, {name: item for name, item in value.items() if name in fields})
 
 
 def objects(kind: type, fields: Fields) -> Decode:
@@ -102,6 +109,13 @@ def objects(kind: type, fields: Fields) -> Decode:
         return tuple(found)
 
     return decode
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """Any object."""
+    if type(value) is not dict:
+        raise ValueError("no object")
+    return value
 
 
 def optional(decode: Decode) -> Decode:
@@ -191,9 +205,7 @@ def changes(known: Callable[[], Fields], also: re.Pattern[str] | None = None) ->
     """When fields were changed: their names, of *known* or what *also* fits, and times."""
 
     def decode(value: Any) -> dict[str, str]:
-        if type(value) is not dict:
-            raise ValueError("no object")
-        for name, moment in value.items():
+        for name, moment in mapping(value).items():
             if name not in known() and not (also and also.fullmatch(name)):
                 raise MalformedError(ascii(name), "is no field of it")
             time(moment)

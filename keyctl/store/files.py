@@ -12,7 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from keyctl.core.text import visible
+from keyctl.core.text import reason_of, visible
 from keyctl.errors import Details, StoreError
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 #: Larger files are refused unread: nothing keyctl writes comes near.
 MAX_FILE_BYTES = 16 * 1024 * 1024
 _LOCK_POLL_S = 0.02
+#: Another keyctl holds the lock of a folder for as long as it takes to write a few files.
+_SHORT_WAIT_S = 2.0
 
 
 def make_private_folder(folder: Path, *, durable: bool = False) -> None:
@@ -64,7 +66,7 @@ def read_json(path: Path | str) -> dict[str, Any]:
     except FileNotFoundError:
         raise
     except OSError as error:
-        reason = "is a symbolic link" if error.errno == errno.ELOOP else (error.strerror or str(error)).lower()
+        reason = "is a symbolic link" if error.errno == errno.ELOOP else reason_of(error)
         raise unreadable(path, reason) from error
     try:
         value = json.loads(content)
@@ -155,6 +157,22 @@ def lock(path: Path, wait_s: float = 0.0) -> Iterator[None]:
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def lock_folder(folder: Path, wait_s: float = 0.0) -> Iterator[None]:
+    """Keep other processes from changing what is in *folder*, made where it is missing.
+
+    Args:
+        folder: Where several files may be changed together.
+        wait_s: Seconds to wait for another process; at least 2.
+
+    Raises:
+        StoreError: Another process holds it (``store_locked``), or it cannot be written.
+    """
+    make_private_folder(folder, durable=True)
+    with lock(folder / ".lock", max(wait_s, _SHORT_WAIT_S)):
+        yield
+
+
 def unreadable(path: Path | str, reason: str, hint: str | None = None) -> StoreError:
     """The error for a file that cannot be used as it is; *hint* where the usual advice does not fit."""
     return StoreError(
@@ -166,10 +184,9 @@ def unreadable(path: Path | str, reason: str, hint: str | None = None) -> StoreE
 
 
 def _unwritable(path: Path, error: OSError) -> StoreError:
-    reason = (error.strerror or str(error)).lower()
     return StoreError(
         "store_unwritable",
-        f"cannot write {visible(str(path))}: {reason}",
+        f"cannot write {visible(str(path))}: {reason_of(error)}",
         "look at the permissions and the free space there, or give another folder with --home",
         details=Details(file=str(path)),
     )

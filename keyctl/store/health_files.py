@@ -8,24 +8,20 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from keyctl.core import times
-from keyctl.core.health import Acceptance
 from keyctl.core.health_limits import LimitError, Limits, limits_from
+from keyctl.core.health_results import Acceptance
 from keyctl.core.results import CheckResult
-from keyctl.core.text import visible
-from keyctl.errors import Details, StoreError, UsageError
-from keyctl.store import fields, files
-from keyctl.store.migrations import newer
+from keyctl.core.text import reason_of, visible
+from keyctl.errors import Details, UsageError
+from keyctl.store import facts, fields, files, migrations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+    from typing import Any
 
 LIMITS_FILE, ACCEPTED_FILE, DRILLS_FOLDER = "health.toml", "accepted.json", "drills"
-_SCHEMA = 1
 _MAX_LIMITS_BYTES = 64 * 1024
-#: Seconds; another keyctl holds the lock for as long as it takes to write a file.
-_LOCK_WAIT_S = 2.0
 _RULE_ID = re.compile(r"[a-z0-9_]{1,100}")
 _TOKEN = re.compile(r"[0-9a-f]{1,64}")
 _ACCEPTANCE: fields.Fields = {
@@ -41,6 +37,7 @@ _ACCEPTANCE: fields.Fields = {
     "until": fields.time,
     "reason": fields.optional(fields.text),
 }
+_ACCEPTED: fields.Fields = {"accepted": fields.objects(Acceptance, _ACCEPTANCE)}
 
 
 def read_limits(home: Path) -> Limits:
@@ -59,7 +56,7 @@ def read_limits(home: Path) -> Limits:
     except FileNotFoundError:
         return Limits()
     except OSError as error:
-        raise _invalid(path, f"cannot be read: {(error.strerror or str(error)).lower()}") from error
+        raise _invalid(path, f"cannot be read: {reason_of(error)}") from error
     if len(content) > _MAX_LIMITS_BYTES:
         raise _invalid(path, "is too large")
     return _limits_in(content, path)
@@ -110,24 +107,23 @@ def read_acceptances(home: Path) -> tuple[Acceptance, ...]:
         value = files.read_json(path)
     except FileNotFoundError:
         return ()
-    schema = value.get("schema")
-    if value.get("kind") != "accepted" or type(schema) is not int or schema < 1:
-        raise files.unreadable(path, "is damaged: it is no list of accepted findings")
-    if schema > _SCHEMA:
-        raise newer(str(path))
-    decode = fields.objects(Acceptance, _ACCEPTANCE)
-    found: tuple[Acceptance, ...] = fields.decoded(_Accepted, _FILE | {"accepted": decode}, value, str(path)).accepted
+    return acceptances_from(value, str(path))
+
+
+def acceptances_from(value: dict[str, Any], source: str) -> tuple[Acceptance, ...]:
+    """The accepted findings that *value*, the content of the file *source*, lists.
+
+    Raises:
+        StoreError: A newer keyctl wrote it, or something in it is not what it has to be.
+    """
+    content = migrations.migrated(value, "accepted", source)
+    found: tuple[Acceptance, ...] = fields.decoded(dict, _ACCEPTED, content, source)["accepted"]
     return found
 
 
-class _Accepted:
-    """The content of the file."""
-
-    def __init__(self, *, schema: int, kind: str, accepted: tuple[Acceptance, ...]) -> None:
-        self.schema, self.kind, self.accepted = schema, kind, accepted
-
-
-_FILE: dict[str, fields.Decode] = {"schema": fields.count, "kind": fields.text}
+def acceptances_to(acceptances: Sequence[Acceptance]) -> dict[str, Any]:
+    """*acceptances* as their file holds them."""
+    return {"schema": migrations.newest("accepted"), "kind": "accepted", "accepted": fields.plain(list(acceptances))}
 
 
 def change_acceptances(
@@ -143,13 +139,11 @@ def change_acceptances(
     Raises:
         StoreError: The file cannot be read, understood or written; the old one is still there.
     """
-    files.make_private_folder(home, durable=True)
-    with files.lock(home / ".lock", _LOCK_WAIT_S):
+    with files.lock_folder(home):
         subjects = {one.subject for one in add}
         kept = [one for one in read_acceptances(home) if one not in drop and one.subject not in subjects]
         after = sorted((one for one in (*kept, *add) if one.until > now), key=_order)
-        content = [fields.plain(one) for one in after]
-        files.write_json(home / ACCEPTED_FILE, {"schema": _SCHEMA, "kind": "accepted", "accepted": content})
+        files.write_json(home / ACCEPTED_FILE, acceptances_to(after))
     return tuple(after)
 
 
@@ -159,13 +153,8 @@ def _order(acceptance: Acceptance) -> tuple[str, ...]:
 
 def read_drill(home: Path, key_id: str) -> str | None:
     """When a key last proved itself in a drill, on any computer that shares the folder; None: nobody knows."""
-    try:
-        value = files.read_json(_drill_path(home, key_id))
-        times.parse(value["at"])
-    except (FileNotFoundError, StoreError, KeyError, TypeError, ValueError):
-        # As good as none: then it is time for another one.
-        return None
-    return str(value["at"]) if value.get("schema") == _SCHEMA else None
+    # A damaged file is as good as none: then it is time for another one.
+    return facts.read_or_none(_drill_path(home, key_id), lambda value: fields.time(value["at"]))
 
 
 def write_drill(home: Path, key_id: str, at: str) -> None:
@@ -174,12 +163,8 @@ def write_drill(home: Path, key_id: str, at: str) -> None:
     Raises:
         StoreError: It cannot be written.
     """
-    path = _drill_path(home, key_id)
-    files.make_private_folder(path.parent, durable=True)
-    files.write_json(path, {"schema": _SCHEMA, "kind": "drill", "key_id": key_id, "at": at})
+    facts.write(_drill_path(home, key_id), "drill", {"key_id": key_id, "at": at})
 
 
 def _drill_path(home: Path, key_id: str) -> Path:
-    if not fields.ID_PATTERN.fullmatch(key_id):
-        raise ValueError(f"{key_id!r} is no id")
-    return home / DRILLS_FOLDER / f"{key_id}.json"
+    return facts.path_of(home / DRILLS_FOLDER, key_id)

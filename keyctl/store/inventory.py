@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from keyctl.core.inventory import Inventory
-from keyctl.core.text import visible
+from keyctl.core.text import reason_of, visible
 from keyctl.errors import StoreError
-from keyctl.store import files, records
-from keyctl.store.fields import ID_PATTERN
+from keyctl.store import facts, files, records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from keyctl.core.pairings import Pairing
 
 KEYS_FOLDER, SERVICES_FOLDER, PAIRINGS_FOLDER = "keys", "services", "pairings"
-#: Seconds; another keyctl holds the lock for as long as it takes to write a few files.
-_SHORT_WAIT_S = 2.0
 _RECORD_PATTERN = re.compile(r"([0-9a-f]{16})\.json")
 #: What looks like a record's file with something added, as every program that syncs folders does in its own way:
 #: ``.sync-conflict-20260131-080000-ABCDEFG.json``, `` (conflicted copy 2026-01-31).json``, `` (1).json``.
@@ -141,9 +138,7 @@ class Changes:
         self._inventory = None
 
     def _path(self, folder: str, record_id: str) -> Path:
-        if not ID_PATTERN.fullmatch(record_id):
-            raise ValueError(f"{record_id!r} is no id")
-        return self._home / folder / f"{record_id}.json"
+        return facts.path_of(self._home / folder, record_id)
 
     def _write(self, path: Path, content: dict[str, Any]) -> None:
         files.make_private_folder(path.parent, durable=True)
@@ -163,6 +158,35 @@ def read(home: Path) -> Inventory:
     return _read(home)[0]
 
 
+def read_whole(home: Path) -> Inventory:
+    """All keys, services and pairings, for what must not go by less than everything; else as :func:`read`.
+
+    Raises:
+        StoreError: Something cannot be read; the first problem.
+    """
+    inventory = read(home)
+    inventory.require_whole()
+    return inventory
+
+
+def overlooked(home: Path) -> tuple[StoreError, ...]:
+    """What lies beside the inventory in its folder and is not read: copies that a syncing program made, for instance.
+
+    Nothing but reminders hangs on it.
+    """
+    from keyctl.store.health_files import ACCEPTED_FILE, DRILLS_FOLDER, LIMITS_FILE
+    from keyctl.store.loss_records import LOST_FOLDER
+
+    problems = [problem for name in (LOST_FOLDER, DRILLS_FOLDER) for problem in _look_into(home, name).problems]
+    with contextlib.suppress(OSError), os.scandir(home) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            for plain in (ACCEPTED_FILE, LIMITS_FILE):
+                stem, _, ending = plain.rpartition(".")
+                if entry.name != plain and entry.name.startswith(stem) and entry.name.endswith(f".{ending}"):
+                    problems.append(_second_version(entry, plain))
+    return tuple(problems)
+
+
 @contextlib.contextmanager
 def changing(home: Path, wait_s: float) -> Iterator[Changes]:
     """Keep other processes from changing the inventory, and change it.
@@ -174,8 +198,7 @@ def changing(home: Path, wait_s: float) -> Iterator[Changes]:
     Raises:
         StoreError: It is not whole, its folder cannot be written, or another process holds it (``store_locked``).
     """
-    files.make_private_folder(home, durable=True)
-    with files.lock(home / ".lock", max(wait_s, _SHORT_WAIT_S)):
+    with files.lock_folder(home, wait_s):
         inventory, leftovers = _read(home)
         inventory.require_whole()
         for path in leftovers:
@@ -254,7 +277,7 @@ def _look_into(home: Path, name: str) -> _Folder:
         return _Folder()
     except OSError as error:
         folder = folder if os.access(home, os.X_OK) else str(home)
-        problems.append(files.unreadable(folder, (error.strerror or str(error)).lower(), "look at its permissions"))
+        problems.append(files.unreadable(folder, reason_of(error), "look at its permissions"))
     return _Folder(records=tuple(found), leftovers=tuple(leftovers), problems=tuple(problems))
 
 
@@ -267,13 +290,16 @@ def _stranger(entry: os.DirEntry[str]) -> StoreError:
         return files.unreadable(entry.path, "is a symbolic link", _MOVE_AWAY)
     copied = _COPY_PATTERN.fullmatch(entry.name)
     if copied and entry.is_file():
-        plain = f"{copied[1]}.json"
-        return files.unreadable(
-            entry.path,
-            f"is a second version of {plain}, made when both were changed before they were synced",
-            f"compare the two, keep the newer content under the name {plain}, and delete {visible(entry.name)}",
-        )
+        return _second_version(entry, f"{copied[1]}.json")
     return files.unreadable(entry.path, "is no file of the inventory", "move it away; keyctl did not make it")
+
+
+def _second_version(entry: os.DirEntry[str], plain: str) -> StoreError:
+    return files.unreadable(
+        entry.path,
+        f"is a second version of {plain}, made when both were changed before they were synced",
+        f"compare the two, keep the newer content under the name {plain}, and delete {visible(entry.name)}",
+    )
 
 
 def _name_clashes(keys: Iterable[KnownKey], paths: dict[str, str]) -> list[StoreError]:

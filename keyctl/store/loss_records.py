@@ -10,17 +10,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from keyctl.core.loss_steps import ID_DIGITS
-from keyctl.store import fields, files
-from keyctl.store.migrations import newer
+from keyctl.store import facts, fields, files, migrations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
 LOST_FOLDER = "lost"
-_SCHEMA = 1
-#: Seconds; another keyctl holds the lock for as long as it takes to write a file.
-_SHORT_WAIT_S = 2.0
 _STEP_ID = re.compile(rf"[0-9a-f]{{{ID_DIGITS}}}")
 
 
@@ -47,16 +43,25 @@ def read(home: Path, key_id: str) -> LossRecord:
         value = files.read_json(path)
     except FileNotFoundError:
         return LossRecord(key_id=key_id)
-    schema = value.get("schema")
-    if type(schema) is not int or schema < 1 or value.get("kind") != "loss":
-        raise files.unreadable(path, "is damaged: it does not tell of the loss of a key")
-    if schema > _SCHEMA:
-        raise newer(str(path))
-    content = {name: item for name, item in value.items() if name not in {"schema", "kind"}}
-    record: LossRecord = fields.decoded(LossRecord, _FIELDS, content, str(path))
+    record = record_from(value, str(path))
     if record.key_id != key_id:
         raise files.unreadable(path, f"is about the key {record.key_id}, which is not the file's name")
     return record
+
+
+def record_from(value: dict[str, Any], source: str) -> LossRecord:
+    """The record that *value*, the content of the file *source*, describes.
+
+    Raises:
+        StoreError: A newer keyctl wrote it, or something in it is not what it has to be.
+    """
+    record: LossRecord = fields.decoded(LossRecord, _FIELDS, migrations.migrated(value, "loss", source), source)
+    return record
+
+
+def record_to(record: LossRecord) -> dict[str, Any]:
+    """*record* as its file holds it."""
+    return {"schema": migrations.newest("loss"), "kind": "loss", **fields.plain(record)}
 
 
 def since(record: LossRecord, moment: str) -> LossRecord:
@@ -99,12 +104,11 @@ def change(home: Path, key_id: str, become: Callable[[LossRecord], LossRecord], 
     Raises:
         StoreError: The file cannot be read, understood or written; the old one is still there.
     """
-    files.make_private_folder(home, durable=True)
-    with files.lock(home / ".lock", max(wait_s, _SHORT_WAIT_S)):
+    with files.lock_folder(home, wait_s):
         after = become(read(home, key_id))
         path = _path(home, key_id)
         files.make_private_folder(path.parent, durable=True)
-        files.write_json(path, {"schema": _SCHEMA, "kind": "loss", **fields.plain(after)})
+        files.write_json(path, record_to(after))
     return after
 
 
@@ -118,9 +122,7 @@ def forget(home: Path, key_id: str) -> None:
 
 
 def _done(value: Any) -> dict[str, str]:
-    if type(value) is not dict:
-        raise ValueError("no object")
-    for step, at in value.items():
+    for step, at in fields.mapping(value).items():
         if not _STEP_ID.fullmatch(step):
             raise fields.MalformedError(ascii(step), "is no step")
         fields.time(at)
@@ -131,6 +133,4 @@ _FIELDS: fields.Fields = {"key_id": fields.identity, "with_computer": fields.fla
 
 
 def _path(home: Path, key_id: str) -> Path:
-    if not fields.ID_PATTERN.fullmatch(key_id):
-        raise ValueError(f"{key_id!r} is no id")
-    return home / LOST_FOLDER / f"{key_id}.json"
+    return facts.path_of(home / LOST_FOLDER, key_id)

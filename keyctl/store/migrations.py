@@ -1,4 +1,4 @@
-"""From the inventory files of older keyctl to what this one writes: pure functions on the JSON, by kind and schema."""
+"""From the home folder of older keyctl to what this one writes: pure functions on the JSON, by kind and schema."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 #: kind -> what makes schema 2 of schema 1, 3 of 2, and so on; the newest schema has no step.
-STEPS: Mapping[str, Sequence[Callable[[dict[str, Any]], dict[str, Any]]]] = {"key": (), "service": (), "pairing": ()}
+STEPS: Mapping[str, Sequence[Callable[[dict[str, Any]], dict[str, Any]]]] = {
+    "key": (),
+    "service": (),
+    "pairing": (),
+    "loss": (),
+    "accepted": (),
+}
 
 
 def newest(kind: str) -> int:
@@ -27,7 +33,7 @@ def migrated(value: dict[str, Any], kind: str, source: str) -> dict[str, Any]:
 
     Args:
         value: The content of a file, of any released schema; it is left as it is.
-        kind: ``key``, ``service`` or ``pairing``.
+        kind: One of :data:`STEPS`.
         source: The file, for messages.
 
     Raises:

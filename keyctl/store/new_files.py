@@ -6,7 +6,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from keyctl.core.text import visible
+from keyctl.core.text import reason_of, visible
 from keyctl.errors import Details, StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def write(path: Path, content: bytes, mode: int) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             path.unlink()
-        raise _unwritable(path, (error.strerror or str(error)).lower()) from error
+        raise _unwritable(path, reason_of(error)) from error
 
 
 def _exists(path: Path) -> UsageError:

@@ -6,18 +6,15 @@ change what the seed's keys are derived with, so that in the end nobody can sign
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from keyctl.store import files
-from keyctl.store.fields import ID_PATTERN
+from keyctl.store import facts, fields, files
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 #: Beside what else was seen first.
 _FOLDER = "pins"
-_SCHEMA = 1
 _HASH_BYTES = 32
 
 
@@ -31,19 +28,12 @@ def read(state: Path, keys: str) -> str | None:
     Raises:
         StoreError: There is a file, and it says nothing that can be understood.
     """
-    path = _path(state, keys)
-    try:
-        value = files.read_json(path)
-    except FileNotFoundError:
-        return None
-    found = value.get("id")
-    if value.get("schema") != _SCHEMA or not (isinstance(found, str) and ID_PATTERN.fullmatch(found)):
-        raise files.unreadable(
-            path,
-            "is damaged: it does not say which pairing was first trusted",
-            "restore it from a backup; if nobody meddled, move it away, and compare the fingerprint anew",
-        )
-    return found
+    return facts.read(
+        _path(state, keys),
+        lambda value: fields.identity(value["id"]),
+        purpose="say which pairing was first trusted",
+        cure="restore it from a backup; if nobody meddled, move it away, and compare the fingerprint anew",
+    )
 
 
 def write(state: Path, keys: str, pairing_id: str) -> None:
@@ -52,9 +42,7 @@ def write(state: Path, keys: str, pairing_id: str) -> None:
     Raises:
         StoreError: It cannot be written.
     """
-    path = _path(state, keys)
-    files.make_private_folder(path.parent, durable=True)
-    files.write_json(path, {"schema": _SCHEMA, "kind": "pair", "id": pairing_id})
+    facts.write(_path(state, keys), "pair", {"id": pairing_id})
 
 
 def read_details(state: Path, pairing_id: str) -> bytes | None:
@@ -63,22 +51,12 @@ def read_details(state: Path, pairing_id: str) -> bytes | None:
     Raises:
         StoreError: There is a file, and it says nothing that can be understood.
     """
-    path = _details_path(state, pairing_id)
-    try:
-        value = files.read_json(path)
-    except FileNotFoundError:
-        return None
-    try:
-        found = bytes.fromhex(value["sha256"])
-    except (KeyError, TypeError, ValueError):
-        found = b""
-    if value.get("schema") != _SCHEMA or len(found) != _HASH_BYTES:
-        raise files.unreadable(
-            path,
-            "is damaged: it does not say what was first trusted of a pairing",
-            "restore it from a backup; if nobody meddled, move it away",
-        )
-    return found
+    return facts.read(
+        _details_path(state, pairing_id),
+        lambda value: fields.exactly(_HASH_BYTES)(value["sha256"]),
+        purpose="say what was first trusted of a pairing",
+        cure="restore it from a backup; if nobody meddled, move it away",
+    )
 
 
 def write_details(state: Path, pairing_id: str, details: bytes) -> None:
@@ -87,17 +65,21 @@ def write_details(state: Path, pairing_id: str, details: bytes) -> None:
     Raises:
         StoreError: It cannot be written.
     """
-    path = _details_path(state, pairing_id)
-    files.make_private_folder(path.parent, durable=True)
-    files.write_json(path, {"schema": _SCHEMA, "kind": "details", "sha256": details.hex()})
+    facts.write(_details_path(state, pairing_id), "details", {"sha256": details.hex()})
+
+
+def forget_details(state: Path, pairing_id: str) -> None:
+    """Trust nothing of what goes with the seed of a pairing any more.
+
+    Raises:
+        StoreError: The file cannot be deleted.
+    """
+    files.remove(_details_path(state, pairing_id))
 
 
 def _path(state: Path, keys: str) -> Path:
-    # Names may be longer than a file's, and hold anything.
-    return state / _FOLDER / f"pair-{sha256(keys.encode()).hexdigest()[:32]}.json"
+    return facts.path_of_name(state / _FOLDER, keys, prefix="pair-")
 
 
 def _details_path(state: Path, pairing_id: str) -> Path:
-    if not ID_PATTERN.fullmatch(pairing_id):
-        raise ValueError("no id")
-    return state / _FOLDER / f"details-{pairing_id}.json"
+    return facts.path_of(state / _FOLDER, pairing_id, prefix="details-")

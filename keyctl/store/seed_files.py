@@ -81,9 +81,7 @@ def seed_file_from(content: bytes, source: str) -> SeedFile:
     value = document_from(content, source, schema=_SCHEMA, what="exported seed", max_bytes=MAX_FILE_BYTES)
 
     def key(value: Any) -> KnownKey:
-        if type(value) is not dict:
-            raise ValueError("no object")
-        return identity(records.key_from(value, source))
+        return identity(records.key_from(fields.mapping(value), source))
 
     found: SeedFile = fields.decoded(SeedFile, {**_FIELDS, "key": key}, value, source)
     return found

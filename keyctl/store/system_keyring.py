@@ -35,13 +35,13 @@ def require(*, unlocking: bool) -> None:
     _opened(unlocking=unlocking)
 
 
-def read(user: str, *, unlocking: bool = False) -> str | None:
-    """What is kept for *user*; None: nothing.
+def read(user: str) -> str | None:
+    """What is kept for *user*; None: nothing. Nobody is asked to unlock it.
 
     Raises:
         StoreError: The keyring cannot be used (``keyring_unusable``).
     """
-    keyring = _opened(unlocking=unlocking)
+    keyring = _opened(unlocking=False)
     with _reported():
         return keyring.get_password(SERVICE, user)
 

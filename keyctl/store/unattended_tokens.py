@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from keyctl.core import times
 from keyctl.core.text import visible
 from keyctl.errors import StoreError
-from keyctl.store import files, system_keyring
-from keyctl.store.fields import ID_PATTERN
+from keyctl.store import facts, fields, files, system_keyring
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
+    from keyctl.core.inventory import KnownKey
+
 _FOLDER = "unattended"
-_SCHEMA = 1
 #: Under the older protocol of PINs, and under either.
 _TOKEN_BYTES = {16, 32}
 _STATE_BYTES, _HASH_BYTES = 16, 32
@@ -48,23 +48,28 @@ class Note:
     passkeys: bytes | None = None
 
 
+_NOTE: fields.Fields = {
+    "kept": TokenPlace,
+    "since": fields.time,
+    "last_used": fields.optional(fields.time),
+    "store_state": fields.optional(fields.exactly(_STATE_BYTES)),
+    "passkeys": fields.optional(fields.exactly(_HASH_BYTES)),
+}
+
+
 def read_note(state: Path, key_id: str) -> Note | None:
-    """What is known of the key's token; None: there is none, or the file is damaged, so that a new one is needed."""
-    try:
-        value = files.read_json(_path(state, key_id))
-        note = Note(
-            kept=TokenPlace(value["kept"]),
-            since=value["since"],
-            last_used=value["last_used"],
-            store_state=_octets(value["store_state"], _STATE_BYTES),
-            passkeys=_octets(value["passkeys"], _HASH_BYTES),
-        )
-        for moment in (note.since, note.last_used):
-            if moment is not None:
-                times.parse(moment)
-    except (FileNotFoundError, StoreError, KeyError, TypeError, ValueError, AttributeError):
+    """What is known of the key's token; None: there is none, or the file is damaged, so that a new one is needed.
+
+    A key that is not known has the id "".
+    """
+    if not key_id:
         return None
-    return note if value.get("schema") == _SCHEMA and note.since is not None else None
+    return facts.read_or_none(_path(state, key_id), lambda value: fields.object_in(Note, _NOTE, value))
+
+
+def read_notes(state: Path, keys: Iterable[KnownKey]) -> list[tuple[KnownKey, Note]]:
+    """Those of *keys* that have a token here, each with what is known of it."""
+    return [(key, note) for key in keys if (note := read_note(state, key.id)) is not None]
 
 
 def write_note(state: Path, key_id: str, note: Note, *, durable: bool = False) -> None:
@@ -74,16 +79,7 @@ def write_note(state: Path, key_id: str, note: Note, *, durable: bool = False) -
         StoreError: It cannot be written.
     """
     require_folder(state)
-    content = {
-        "schema": _SCHEMA,
-        "kind": "unattended",
-        "kept": note.kept.value,
-        "since": note.since,
-        "last_used": note.last_used,
-        "store_state": note.store_state.hex() if note.store_state is not None else None,
-        "passkeys": note.passkeys.hex() if note.passkeys is not None else None,
-    }
-    files.write_json(_path(state, key_id), content, durable=durable)
+    facts.write(_path(state, key_id), "unattended", fields.plain(note), durable=durable)
 
 
 def require_folder(state: Path) -> None:
@@ -95,20 +91,14 @@ def require_folder(state: Path) -> None:
     files.make_private_folder(state / _FOLDER, durable=True)
 
 
-def read(state: Path, key_id: str, place: TokenPlace, *, unlocking: bool = False) -> bytes | None:
-    """The token; None: it is not there any more.
-
-    Args:
-        state: The state folder.
-        key_id: Whose token.
-        place: Where it is.
-        unlocking: Whether somebody is there whom a locked keyring may ask.
+def read(state: Path, key_id: str, place: TokenPlace) -> bytes | None:
+    """The token at *place*; None: it is not there any more.
 
     Raises:
         StoreError: The file is damaged, or others can read it; the keyring cannot be used, or is locked.
     """
     if place is TokenPlace.KEYRING:
-        text = system_keyring.read(key_id, unlocking=unlocking)
+        text = system_keyring.read(key_id)
         if text is None:
             return None
         try:
@@ -142,9 +132,7 @@ def write(state: Path, key_id: str, place: TokenPlace, token: bytes, *, unlockin
     if place is TokenPlace.KEYRING:
         system_keyring.write(key_id, token.hex(), unlocking=unlocking)
         return
-    require_folder(state)
-    content = {"schema": _SCHEMA, "kind": "unattended_token", "token": token.hex()}
-    files.write_json(_token_path(state, key_id), content)
+    facts.write(_token_path(state, key_id), "unattended_token", {"token": token.hex()})
 
 
 def delete(state: Path, key_id: str, place: TokenPlace, *, unlocking: bool) -> None:
@@ -192,20 +180,9 @@ def _token(text: str) -> bytes:
     return token
 
 
-def _octets(text: str | None, length: int) -> bytes | None:
-    if text is None:
-        return None
-    octets = bytes.fromhex(text)
-    if len(octets) != length:
-        raise ValueError("too few or too many")
-    return octets
-
-
-def _path(state: Path, key_id: str, suffix: str = "") -> Path:
-    if not ID_PATTERN.fullmatch(key_id):
-        raise ValueError(f"{key_id!r} is no id")
-    return state / _FOLDER / f"{key_id}{suffix}.json"
+def _path(state: Path, key_id: str) -> Path:
+    return facts.path_of(state / _FOLDER, key_id)
 
 
 def _token_path(state: Path, key_id: str) -> Path:
-    return _path(state, key_id, ".token")
+    return facts.path_of(state / _FOLDER, key_id, suffix=".token")

@@ -7,20 +7,16 @@ of it. Whatever of keyctl's own a key holds then that it did not hold before is 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from keyctl.core import times
-from keyctl.store import files
-from keyctl.store.fields import ID_PATTERN
+from keyctl.core.text import reason_of
+from keyctl.store import facts, fields, files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from keyctl.errors import StoreError
-
 _FOLDER = "unfinished"
-_SCHEMA = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,14 +43,9 @@ def read_all(state: Path) -> tuple[Unfinished, ...]:
     except FileNotFoundError:
         return ()
     except OSError as error:
-        raise files.unreadable(folder, (error.strerror or str(error)).lower()) from error
-    found = []
-    for name in names:
-        try:
-            found.append(_read(folder / name))
-        except FileNotFoundError:
-            # Another process has just ended it.
-            continue
+        raise files.unreadable(folder, reason_of(error)) from error
+    # None: another process has just ended it.
+    found = [one for name in names if (one := _read(folder / name)) is not None]
     return tuple(sorted(found, key=lambda one: (one.started_at, one.pairing_id)))
 
 
@@ -64,18 +55,9 @@ def write(state: Path, unfinished: Unfinished) -> None:
     Raises:
         StoreError: It cannot be written.
     """
-    path = _path(state, unfinished.pairing_id)
-    files.make_private_folder(path.parent, durable=True)
-    content = {
-        "schema": _SCHEMA,
-        "kind": "unfinished",
-        "pairing_id": unfinished.pairing_id,
-        "primary_id": unfinished.primary_id,
-        "backup_id": unfinished.backup_id,
-        "started_at": unfinished.started_at,
-        "before": {key_id: [one.hex() for one in ids] for key_id, ids in unfinished.before.items()},
-    }
-    files.write_json(path, content)
+    before = {key_id: fields.plain(ids) for key_id, ids in unfinished.before.items()}
+    content = {**fields.plain(unfinished), "before": before}
+    facts.write(_path(state, unfinished.pairing_id), "unfinished", content)
 
 
 def remove(state: Path, pairing_id: str) -> None:
@@ -87,37 +69,33 @@ def remove(state: Path, pairing_id: str) -> None:
     files.remove(_path(state, pairing_id))
 
 
-def _read(path: Path) -> Unfinished:
-    value = files.read_json(path)
-    try:
-        found = Unfinished(
-            pairing_id=_id(value["pairing_id"]),
-            primary_id=_id(value["primary_id"]),
-            backup_id=_id(value["backup_id"]),
-            started_at=value["started_at"],
-            before={_id(key_id): tuple(map(bytes.fromhex, ids)) for key_id, ids in value["before"].items()},
-        )
-        times.parse(found.started_at)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _damaged(path) from error
-    if value.get("schema") != _SCHEMA or path.name != f"{found.pairing_id}.json":
-        raise _damaged(path)
-    return found
+def _read(path: Path) -> Unfinished | None:
+    def decode(value: dict[str, Any]) -> Unfinished:
+        found: Unfinished = fields.object_in(Unfinished, _FIELDS, value)
+        if path.name != f"{found.pairing_id}.json":
+            raise ValueError("another file's")
+        return found
 
-
-def _damaged(path: Path) -> StoreError:
-    return files.unreadable(
+    return facts.read(
         path,
-        "is damaged: it does not say what is left of a pairing that was begun",
-        "move it away; `keyctl passkeys list` shows what is on a key for keyctl.invalid",
+        decode,
+        purpose="say what is left of a pairing that was begun",
+        cure="move it away; `keyctl passkeys list` shows what is on a key for keyctl.invalid",
     )
 
 
-def _id(text: str) -> str:
-    if not ID_PATTERN.fullmatch(text):
-        raise ValueError("no id")
-    return text
+def _before(value: Any) -> dict[str, tuple[bytes, ...]]:
+    return {fields.identity(key_id): tuple(map(bytes.fromhex, ids)) for key_id, ids in fields.mapping(value).items()}
+
+
+_FIELDS: fields.Fields = {
+    "pairing_id": fields.identity,
+    "primary_id": fields.identity,
+    "backup_id": fields.identity,
+    "started_at": fields.time,
+    "before": _before,
+}
 
 
 def _path(state: Path, pairing_id: str) -> Path:
-    return state / _FOLDER / f"{_id(pairing_id)}.json"
+    return facts.path_of(state / _FOLDER, pairing_id)

@@ -7,7 +7,7 @@ import os
 import stat
 from pathlib import Path
 
-from keyctl.core.text import visible
+from keyctl.core.text import reason_of, visible
 from keyctl.core.timer_units import MARK
 from keyctl.errors import Details, StoreError, UsageError
 
@@ -79,10 +79,9 @@ def _foreign(path: Path) -> UsageError:
 
 def _failed(what: str, path: Path, error: OSError) -> StoreError:
     code = "store_unwritable" if what == "write" else "store_unreadable"
-    reason = (error.strerror or str(error)).lower()
     return StoreError(
         code,
-        f"cannot {what} {visible(str(path))}: {reason}",
+        f"cannot {what} {visible(str(path))}: {reason_of(error)}",
         "look at its permissions",
         details=Details(file=str(path)),
     )

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from keyctl.cli.main import main
 from keyctl.errors import CODES, EXIT_MEANINGS
 from keyctl.virtual import keys
 from keyctl.virtual.device import VirtualDevice
+from tests.records import put
 
 from .terminal import PATIENCE_S, Terminal
 
@@ -159,6 +161,12 @@ def virtual(home: Path) -> VirtualKeys:
 def blue(virtual: VirtualKeys) -> str:
     """A virtual key with a PIN; its selector."""
     return virtual.new("blue")
+
+
+@pytest.fixture
+def write(home: Path) -> Callable[..., None]:
+    """Put records into the inventory as they are."""
+    return partial(put, home)
 
 
 @pytest.fixture

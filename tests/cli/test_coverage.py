@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import replace
 
 import pytest
@@ -12,7 +11,7 @@ from keyctl.cli.document import document, jsonable
 from keyctl.core.coverage import coverage
 from keyctl.core.inventory import KnownKey, Recovery
 from keyctl.model import KeyState
-from keyctl.store import inventory as store
+from tests.harmless import assert_harmless
 
 from ..core.coverage_parts import (  # noqa: TID252  # found by path: there is no package to name
     LONG_AGO,
@@ -40,23 +39,6 @@ TWELVE = tuple(key(f"key-{count}", passkey("github.com"), passkey(f"site{count}.
 HOSTILE = "\x1b[2J[red]x[/red]\u202e\nkeyctl: error: no"
 LONG = "yubikey-" + "x" * 60
 SHOWN = r"\x1b[2J[red]x[/red]\u202e\x0akeyctl: error: no"
-
-
-@pytest.fixture
-def write(home):
-    """Put keys and services into the inventory."""
-
-    def write(*records):
-        with store.changing(home, 0) as changes:
-            for record in records:
-                (changes.put_key if isinstance(record, KnownKey) else changes.put_service)(record)
-
-    return write
-
-
-def assert_harmless(text):
-    wrong = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-    assert not [character for character in text if character != "\n" and unicodedata.category(character) in wrong]
 
 
 def test_four_keys_are_a_matrix_the_worst_account_first(run, write):
@@ -138,7 +120,7 @@ def test_a_key_without_an_owner_beside_one_with_is_told(run, write):
     assert run("coverage", "--owner", "kim").err == ""
 
 
-def test_derived_keys_say_whether_they_open_anything(run, write, home):
+def test_derived_keys_say_whether_they_open_anything(run, write):
     blue, green = key("blue", passkey("github.com")), key("green")
     write(blue, green)
     made = [
@@ -148,8 +130,7 @@ def test_derived_keys_say_whether_they_open_anything(run, write, home):
     ]
     pair = pairing("blue", "green", *(replace(one, public_key=b"\x04" * 65, key_handle=b"h" * 81) for one in made))
     seed = replace(pair.seed, public_seed=b"s" * 170, user_id=b"u" * 32)
-    with store.changing(home, 0) as changes:
-        changes.put_pairing(replace(pair, seed=seed))
+    write(replace(pair, seed=seed))
     table, words = run("coverage").out.split("\n\n")
     assert table.splitlines() == [
         "ACCOUNT           blue     green      STATUS",

@@ -15,27 +15,15 @@ import pytest
 
 from keyctl.cli import health_text
 from keyctl.cli.main import main
-from keyctl.core.health import Health, HealthCheck
+from keyctl.core.health_results import Health, HealthCheck
 from keyctl.core.inventory import Recovery
 from keyctl.core.results import CheckResult
-from keyctl.store import inventory as store
+from tests.core.test_timer_units import unit_words
 
 from ..core.coverage_parts import key, passkey, service  # noqa: TID252  # found by path: there is no package to name
 
 HOSTILE = "\x1b[2J[red]x[/red]\u202e\nproblem: no|a"
 ROOT = Path(__file__).parent.parent.parent
-
-
-@pytest.fixture
-def write(home):
-    """Put keys and services into the inventory."""
-
-    def write(*records):
-        with store.changing(home, 0) as changes:
-            for record in records:
-                (changes.put_service if hasattr(record, "recovery") else changes.put_key)(record)
-
-    return write
 
 
 @pytest.fixture
@@ -316,15 +304,10 @@ def value_of(unit, name):
     return re.findall(rf"^{name}=(.*)$", unit, flags=re.MULTILINE)
 
 
-def as_systemd_reads(line):
-    first, *others = shlex.split(line)
-    return [first.replace("%%", "%"), *(word.replace("%%", "%").replace("$$", "$") for word in others)]
-
-
 def started(unit, name, folder, **variables):
     """Run a line of a unit as the user's systemd would: no terminal, no input, its own few variables."""
     [line] = value_of(unit, name)
-    words = as_systemd_reads(line.removeprefix("-"))
+    words = unit_words(line.removeprefix("-"))
     own = {"HOME": str(folder), "PATH": "/usr/bin:/bin", "XDG_RUNTIME_DIR": str(folder), "LANG": "C.UTF-8"}
     for assignment in value_of(unit, "Environment"):
         name, _, value = shlex.split(assignment)[0].replace("%%", "%").partition("=")

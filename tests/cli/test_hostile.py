@@ -6,7 +6,6 @@ import dataclasses
 import json
 import os
 import re
-import unicodedata
 
 import pytest
 from fido2.ctap import CtapError
@@ -21,6 +20,7 @@ from keyctl.model import Key, Limits, Transport
 from keyctl.operations.information import Information
 from keyctl.virtual import keys
 from keyctl.virtual.settings import FAULT_WORDS
+from tests.harmless import FORBIDDEN, assert_harmless
 
 #: What is in a text -> how it is shown.
 HOSTILE = {
@@ -37,12 +37,6 @@ HOSTILE = {
     "\U0001f511\U00020000 \u65e5\u672c": "\U0001f511\U00020000 \u65e5\u672c",
     "100% {braces} \\n $HOME `id`": "100% {braces} \\n $HOME `id`",
 }
-#: What no output for people may hold beside line ends.
-FORBIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-
-
-def assert_harmless(text):
-    assert not [character for character in text if character != "\n" and unicodedata.category(character) in FORBIDDEN]
 
 
 @pytest.fixture
@@ -275,7 +269,7 @@ def other_types():
 
 
 @given(other_types())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_fields_of_other_types_are_told_or_taken(run, virtual, change):
     suffix, position, value = change
     if not (virtual.folder / "blue.json").exists():
@@ -428,7 +422,7 @@ def test_every_status_of_a_key_is_told_as_it_came(run, fresh, command, count):
     st.sampled_from(["full", "fido2.1-pre", "fido2.0"]),
     st.lists(st.tuples(st.integers(1, 9), st.sampled_from([*STATUSES, 0x42, *WORDS])), min_size=1, max_size=3),
 )
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_failure_of_a_key_has_a_code_and_a_status(run, fresh, command, profile, faults):
     """Whatever fails whenever: what is printed is one document, and what it says is one line each."""
     found = run(*fresh(command, profile, *faults)).document

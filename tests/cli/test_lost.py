@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import replace
 
 import pytest
 
-from keyctl.core.inventory import KnownKey, Recovery
-from keyctl.core.pairings import Pairing
-from keyctl.store import inventory as store
+from keyctl.core.inventory import Recovery
+from tests.harmless import assert_harmless
 
 from ..core.coverage_parts import key, pairing, passkey, service  # noqa: TID252  # found by path: there is no package to name
 
 HOSTILE = "\x1b[2J[red]x[/red]\u202e\n# keyctl: `error`: <b>no</b>"
-
-
-@pytest.fixture
-def write(home):
-    """Put records into the inventory."""
-
-    def write(*records):
-        with store.changing(home, 0) as changes:
-            for record in records:
-                if isinstance(record, KnownKey):
-                    changes.put_key(record)
-                elif isinstance(record, Pairing):
-                    changes.put_pairing(record)
-                else:
-                    changes.put_service(record)
-
-    return write
 
 
 @pytest.fixture
@@ -40,11 +21,6 @@ def two(write):
         key("green", passkey("github.com")),
         service("Bank", recovery=[Recovery.CODES]),
     )
-
-
-def assert_harmless(text):
-    hidden = {unicodedata.category(character) for character in text if character != "\n"}
-    assert not hidden & {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 @pytest.mark.usefixtures("two")

@@ -34,7 +34,7 @@ NOT_TODAY = "no web site accepts a derived key as a login today"
 
 
 @pytest.fixture
-def paired(home, virtual, run):
+def paired(home, virtual, run, write):
     """Have blue paired with green, which is not plugged in."""
 
     def paired(**changes):
@@ -45,7 +45,7 @@ def paired(home, virtual, run):
         known = inventory.read(home)
         ids = [known.key_named(name).id for name in ("blue", "green")]
         record = derived_parts.pairing(*ids, **changes)
-        derived_parts.put(home, record)
+        write(record)
         # As where they were paired.
         local_state.write_seed_pin(home / "state", record.id, record.seed_hash)
         return record
@@ -181,9 +181,9 @@ def test_without_a_terminal_nobody_waits_for_a_touch(paired, run, virtual, home)
     assert derived_parts.get(home).derived == ()
 
 
-def test_a_swapped_seed_stops_it(paired, run, home):
+def test_a_swapped_seed_stops_it(paired, run, write):
     record = paired()
-    derived_parts.put(home, derived_parts.pairing(record.primary_id, record.backup_id, seed=derived_parts.seed("x")))
+    write(derived_parts.pairing(record.primary_id, record.backup_id, seed=derived_parts.seed("x")))
     assert run("pair", "derive", "--for", HOST, "--json").code == "pairing_changed"
 
 

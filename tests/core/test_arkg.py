@@ -111,7 +111,7 @@ def test_a_handle_that_only_its_tag_gives_away_is_refused_for_its_tag() -> None:
         arkg.derive_private_key(PRIVATE, values["kh"], values["ctx"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ikm_bl=entropy, ikm_kem=entropy, ikm=entropy, ctx=contexts)
 def test_public_and_private_derivation_meet(ikm_bl: bytes, ikm_kem: bytes, ikm: bytes, ctx: bytes) -> None:
     private = arkg.derive_seed(ikm_bl, ikm_kem)
@@ -126,7 +126,7 @@ def test_they_meet_for_every_length_of_context(length: int) -> None:
     assert p256.base_multiple(arkg.derive_private_key(PRIVATE, derived.key_handle, ctx)) == derived.public_key
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(ikm=entropy, ctx=contexts)
 def test_python_fido2_derives_the_same(ikm: bytes, ctx: bytes) -> None:
     def ec2(point: bytes) -> dict[int, Any]:
@@ -139,7 +139,7 @@ def test_python_fido2_derives_the_same(ikm: bytes, ctx: bytes) -> None:
     assert derived.key_handle == arguments[-1]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_any_changed_bit_of_a_handle_is_refused(data: st.DataObject) -> None:
     at, bit = data.draw(st.integers(0, 80)), data.draw(st.integers(0, 7))
@@ -149,7 +149,7 @@ def test_any_changed_bit_of_a_handle_is_refused(data: st.DataObject) -> None:
         arkg.derive_private_key(PRIVATE, bytes(damaged), FIRST["ctx"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(key_handle=st.one_of(st.binary(max_size=100), st.binary(min_size=81, max_size=81)), ctx=st.binary(max_size=80))
 def test_any_bytes_are_refused_as_a_handle_and_nothing_else_happens(key_handle: bytes, ctx: bytes) -> None:
     with pytest.raises(ArkgError):

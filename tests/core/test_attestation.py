@@ -110,7 +110,7 @@ def test_any_other_chain_is_not(chain: tuple[bytes, ...], roots: list[bytes]) ->
     assert not attestation.is_trusted(chain, roots)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_a_damaged_certificate_is_refused_and_nothing_else(data: st.DataObject) -> None:
     damaged = bytearray(certificate("leaf"))

@@ -268,7 +268,7 @@ def test_every_check_has_its_meaning() -> None:
     assert len(set(binding.MEANINGS.values())) == len(Check)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_damaged_evidence_fails_a_check_or_proves_the_same_seed(data: st.DataObject) -> None:
     whole = data.draw(st.sampled_from([EVIDENCE, ATTESTED]))

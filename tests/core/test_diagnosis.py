@@ -55,6 +55,7 @@ READERS = ReaderFacts(
 )
 KEEPING = Keeping(
     problems=(),
+    overlooked=(),
     state="/home/kim/state",
     state_problem=None,
     state_open_to_others=False,

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyctl.core import health
-from keyctl.core.health import Acceptance, diagnose
+from keyctl.core.health import diagnose
 from keyctl.core.health_facts import Export, Facts, Finding
 from keyctl.core.health_limits import LIMIT_FIELDS, LimitError, Limits, limits_from
+from keyctl.core.health_results import Acceptance
 from keyctl.core.health_table import RULES, rule_of
 from keyctl.core.inventory import Recovery
 from keyctl.core.inventory_digest import digest
@@ -238,6 +239,12 @@ def test_every_id_of_the_rules_is_in_the_table():
             if isinstance(node, ast.keyword) and node.arg == "id" and isinstance(node.value, ast.Constant):
                 told.add(node.value.value)
     assert told | {"advisory_ID"} == {rule.id for rule in RULES}
+
+
+def test_an_owner_that_is_no_text_breaks_nothing():
+    two = [replace(key(name), owner="\ud800", model="Model") for name in ("blue", "green")]
+    assert "\ud800" in one(whole(inventory_of(*two)), "models").message
+    assert "\ud800" in one(whole(inventory_of(two[0])), "two_keys").message
 
 
 # Accepted findings.

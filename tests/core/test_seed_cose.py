@@ -185,7 +185,7 @@ def test_a_point_off_the_curve_is_not_written() -> None:
         seed_cose.encode_derived_key(b"\x04" + bytes(64))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(one=st.integers(1, p256.N - 1), other=st.integers(1, p256.N - 1), ctx=st.binary(max_size=64))
 def test_what_is_written_is_read(one: int, other: int, ctx: bytes) -> None:
     if one != other:
@@ -197,7 +197,7 @@ def test_what_is_written_is_read(one: int, other: int, ctx: bytes) -> None:
     assert seed_cose.read_sign_arguments(seed_cose.encode_sign_arguments(FIRST["kh"], ctx)) == arguments
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_damaged_bytes_are_read_or_refused_and_nothing_else(data: st.DataObject) -> None:
     readers = {

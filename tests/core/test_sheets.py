@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 
 from keyctl.core import sheets
 from keyctl.core.sheets import SheetAccount, SheetFacts, SheetPairing
+from tests.harmless import assert_harmless
 
 SEED = "KMAYH-4YB7K-HYGZD-VGWPC"
 PAIRED = SheetPairing(
@@ -63,11 +63,6 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if not self._style:
             self.words += data
-
-
-def assert_harmless(content: str) -> None:
-    shown = {unicodedata.category(character) for character in content if character != "\n"}
-    assert not shown & {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 def everywhere(text: str) -> SheetFacts:

@@ -16,9 +16,10 @@ from keyctl.device.authenticator_data import Flag
 from keyctl.device.discover import Found
 from keyctl.device.guard import GuardedDevice
 from keyctl.device.session import Session
-from keyctl.errors import KeyctlError, NotFoundError, PinError, TouchError
+from keyctl.errors import NotFoundError, PinError, TouchError
 from keyctl.model import OWN_RP_ID, Transport, Waits
 from keyctl.virtual.device import VirtualDevice
+from tests.failing import failing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,12 +30,6 @@ if TYPE_CHECKING:
 PIN = "123456"
 RP = "a.example"
 CTAP2_PROFILES = ["full", "small", "fido2.0", "fido2.1-pre"]
-
-
-def failing(call: Callable[..., Any], *args: Any, **more: Any) -> KeyctlError:
-    with pytest.raises(KeyctlError) as caught:
-        call(*args, **more)
-    return caught.value
 
 
 def proves(made: Enrolment, opened: Session, *, verified: bool = False) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import zlib
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,9 +20,11 @@ from keyctl.device.exchange import Exchange
 from keyctl.device.guard import GuardedDevice
 from keyctl.device.key_pin import KeyPin
 from keyctl.device.session import Session
-from keyctl.errors import KeyctlError, PinError, UnreachableError, UnsupportedError
+from keyctl.errors import PinError, UnreachableError, UnsupportedError
 from keyctl.model import KeyInfo, Limits
 from keyctl.virtual.device import VirtualDevice
+from tests.blob_arrays import summed
+from tests.failing import failing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,16 +51,6 @@ FOREIGN = (
     cbor.encode({1: bytes(40), 2: bytes(12), 3: -1}),
     cbor.encode({}),
 )
-
-
-def failing(call: Callable[..., Any], *args: Any, **more: Any) -> KeyctlError:
-    with pytest.raises(KeyctlError) as caught:
-        call(*args, **more)
-    return caught.value
-
-
-def summed(array: bytes) -> bytes:
-    return array + sha256(array).digest()[:16]
 
 
 def array_of(*entries: bytes) -> bytes:

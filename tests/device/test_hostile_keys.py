@@ -70,7 +70,7 @@ def full_key(bench: Bench) -> Bench:
     return bench
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(position=st.integers(1, COMMANDS), how=damage)
 def test_a_damaged_answer_gives_a_result_or_an_error_of_ours(
     full_key: Bench, position: int, how: tuple[str, int, int]
@@ -90,7 +90,7 @@ def test_a_damaged_answer_gives_a_result_or_an_error_of_ours(
     assert sum("Token" in name for name in device.sent) <= 1
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(position=st.integers(2, 14), how=damage)
 def test_a_damaged_answer_makes_no_credential_that_does_not_answer(
     full_key: Bench, position: int, how: tuple[str, int, int]

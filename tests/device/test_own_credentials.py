@@ -11,8 +11,9 @@ import pytest
 from keyctl.core import public_keys
 from keyctl.device import answers
 from keyctl.device.own_ceremonies import User
-from keyctl.errors import KeyctlError, NotFoundError, PinError, TouchError, UnreachableError, UnsupportedError
+from keyctl.errors import NotFoundError, PinError, TouchError, UnreachableError, UnsupportedError
 from keyctl.model import OWN_RP_ID, Purpose, Waits
+from tests.failing import failing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,12 +27,6 @@ HASH = sha256(RECORD).digest()
 PATIENT = Waits(touch_s=20, plug_s=0, lock_s=0)
 TOKEN = ["clientPin getKeyAgreement", "clientPin getPinUvAuthTokenUsingPinWithPermissions"]
 THEIRS, THEIR_KEY = b"what a site keeps", b"\x07" * 32
-
-
-def failing(call: Callable[..., Any], *args: Any, **more: Any) -> KeyctlError:
-    with pytest.raises(KeyctlError) as caught:
-        call(*args, **more)
-    return caught.value
 
 
 @pytest.fixture(params=["full", "small", "arkg"])

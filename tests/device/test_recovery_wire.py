@@ -11,6 +11,7 @@ import pytest
 from fido2.ctap import CtapError
 
 from keyctl.core import binding
+from keyctl.core.recovery_seeds import RecoverySeed
 from keyctl.device import session
 from keyctl.device.commands import Ctap
 from keyctl.device.discover import Found
@@ -19,12 +20,14 @@ from keyctl.errors import KeyctlError, UnsupportedError
 from keyctl.model import Transport
 from keyctl.operations import pair_draft
 from keyctl.virtual.device import VirtualDevice
+from tests.operations.test_pair_draft import holds
 from tests.wire_watch import CONFIG, RECOVERY, WatchedDevice
 
 PIN = "123456"
 KEYCTL = Path(session.__file__).parent.parent
 #: Nothing else talks to devices.
 MODULES = sorted((KEYCTL / "device").rglob("*.py"))
+NO_SEED = RecoverySeed(aaguid=bytes(16), point=bytes(65), x5c=(), signature=b"")
 #: Modules that may send the draft's command: each has to make sure first that the key is a virtual one.
 SENDERS = {"recovery_seeds.py"}
 
@@ -44,7 +47,7 @@ def draft_pairing(backup: session.Session, primary: session.Session) -> bytes:
     """All that a pairing by the draft asks of both keys; the seed."""
     seed = pair_draft.export_seed(backup)
     pair_draft.import_seed(primary, seed)
-    assert pair_draft.holds_seed(primary, seed)
+    assert holds(primary, seed)
     assert pair_draft.drill(backup, seed)
     return seed
 
@@ -123,7 +126,7 @@ def test_a_key_on_a_bus_is_not_asked_for_the_draft_whatever_it_says(make_bench, 
             opened.recovery_seeds.export,
             opened.recovery_seeds.list,
             opened.recovery_seeds.roots,
-            lambda: opened.recovery_seeds.import_seed(b"nothing"),
+            lambda: opened.recovery_seeds.import_seed(NO_SEED),
             lambda: opened.recovery_seeds.remove(bytes(65)),
             lambda: opened.recovery_seeds.recover([bytes(82)], bytes(32)),
             lambda: pair_draft.require(opened),
@@ -164,16 +167,16 @@ def test_a_replayed_command_is_refused(make_bench):
     with in_process(bench, [], sent) as opened:
         seed = pair_draft.export_seed(opened)
         pair_draft.import_seed(opened, seed)
-        assert pair_draft.holds_seed(opened, seed)
+        assert holds(opened, seed)
         assert pair_draft.remove_seed(opened, seed)
-        assert not pair_draft.holds_seed(opened, seed)
+        assert not holds(opened, seed)
     commands = [message for message in sent if message[0] == RECOVERY][:-1]
     assert len(commands) == 4
     with VirtualDevice(bench.folder, bench.name) as device:
         for command in commands:
             assert device.call(0x10, command) == bytes([CtapError.ERR.PIN_AUTH_INVALID])
     with in_process(bench, []) as opened:
-        assert not pair_draft.holds_seed(opened, seed)
+        assert not holds(opened, seed)
 
 
 def test_the_watch_sees_both_bytes(make_bench):

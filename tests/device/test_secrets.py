@@ -16,6 +16,7 @@ from keyctl.errors import KeyctlError, NotFoundError, TouchError, UnreachableErr
 from keyctl.model import OWN_RP_ID, Waits
 from keyctl.virtual.device import VirtualDevice
 from tests.device.test_hostile_keys import Damaged, damage
+from tests.failing import failing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,12 +26,6 @@ if TYPE_CHECKING:
 PIN = "123456"
 SALT1, SALT2 = b"\x01" * 32, b"\x02" * 32
 PATIENT = Waits(touch_s=20, plug_s=0, lock_s=0)
-
-
-def failing(call: Callable[..., Any], *args: Any, **more: Any) -> KeyctlError:
-    with pytest.raises(KeyctlError) as caught:
-        call(*args, **more)
-    return caught.value
 
 
 @pytest.mark.parametrize("profile", ["full", "small", "arkg", "fido2.0"])
@@ -165,7 +160,7 @@ def test_a_key_that_is_pulled_keeps_its_credentials(bench: Bench, number: int, f
         assert opened.secrets.two(earlier.credential_id, SALT1, SALT2) == secrets
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(position=st.integers(2, 8), how=damage)
 def test_a_damaged_answer_gives_secrets_or_an_error_of_ours(
     bench: Bench, position: int, how: tuple[str, int, int]

@@ -24,6 +24,7 @@ from keyctl.errors import KeyctlError, NotFoundError, PinError, TouchError, Unre
 from keyctl.model import OWN_RP_ID, KeyInfo, Limits, Waits
 from keyctl.virtual.device import VirtualDevice
 from tests.device.test_hostile_keys import Damaged, damage
+from tests.failing import failing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,12 +37,6 @@ CTX = b"kc1:sign:test"
 MESSAGE = b"what is signed"
 TOKEN = ["clientPin getKeyAgreement", "clientPin getPinUvAuthTokenUsingPinWithPermissions"]
 PATIENT = Waits(touch_s=20, plug_s=0, lock_s=0)
-
-
-def failing(call: Callable[..., Any], *args: Any, **more: Any) -> KeyctlError:
-    with pytest.raises(KeyctlError) as caught:
-        call(*args, **more)
-    return caught.value
 
 
 @pytest.fixture
@@ -455,7 +450,7 @@ def test_a_key_that_is_pulled_loses_nothing_that_it_had(backup: Bench, number: i
     assert backup.own_ids() == [earlier.credential_id]
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(position=st.integers(2, 12), how=damage)
 def test_a_damaged_answer_gives_a_result_or_an_error_of_ours(
     backup: Bench, position: int, how: tuple[str, int, int]

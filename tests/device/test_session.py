@@ -13,9 +13,10 @@ from keyctl.device import connecting
 from keyctl.device.discover import Found
 from keyctl.device.guard import GuardedDevice
 from keyctl.device.session import Session
-from keyctl.errors import KeyctlError, NotFoundError, PinError, TouchError, UnreachableError, UnsupportedError
+from keyctl.errors import NotFoundError, PinError, TouchError, UnreachableError, UnsupportedError
 from keyctl.model import Access, Transport, Waits
 from keyctl.virtual.device import VirtualDevice
+from tests.failing import failing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,12 +24,6 @@ if TYPE_CHECKING:
     from tests.device.conftest import Bench
 
 PIN = "123456"
-
-
-def failing(call: Callable[..., Any], *args: Any, **more: Any) -> KeyctlError:
-    with pytest.raises(KeyctlError) as caught:
-        call(*args, **more)
-    return caught.value
 
 
 def test_opening_costs_one_getinfo(bench: Bench) -> None:

@@ -13,8 +13,9 @@ from keyctl.core import public_keys
 from keyctl.device.discover import Found
 from keyctl.device.guard import GuardedDevice
 from keyctl.device.session import Session
-from keyctl.errors import KeyctlError, NotFoundError, TouchError, UnsupportedError
+from keyctl.errors import NotFoundError, TouchError, UnsupportedError
 from keyctl.model import OWN_RP_ID, Transport, Waits
+from tests.failing import failing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,12 +25,6 @@ if TYPE_CHECKING:
 
 RP = "a.example"
 MSG = 0x03
-
-
-def failing(call: Callable[..., Any], *args: Any, **more: Any) -> KeyctlError:
-    with pytest.raises(KeyctlError) as caught:
-        call(*args, **more)
-    return caught.value
 
 
 @pytest.fixture

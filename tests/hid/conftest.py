@@ -6,7 +6,6 @@ All tests in this folder are one group for pytest-xdist: one guest is enough for
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +18,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from desk import Computer, Shelf, booted
 from guest_parts import PartsMissingError
 
+from tests.missing import missing
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -29,7 +30,7 @@ def computer() -> Iterator[Computer]:
         try:
             yield stack.enter_context(booted())
         except PartsMissingError as error:
-            missing(str(error))
+            missing(f"the guest needs {error}")
 
 
 @pytest.fixture(autouse=True)
@@ -61,10 +62,3 @@ def shelf(session_shelf: Shelf) -> Iterator[Shelf]:
     """An empty one; what is plugged in from it is pulled after the test."""
     yield session_shelf
     session_shelf.clear()
-
-
-def missing(what: str) -> None:
-    """Skip, except where nothing may be missing."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"the guest needs {what}")
-    pytest.skip(f"the guest needs {what}")

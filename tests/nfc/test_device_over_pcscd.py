@@ -17,9 +17,9 @@ from keyctl.device.discover import Discovery, Found, discover
 from keyctl.errors import KeyChoiceError, KeyctlError, StoreError
 from keyctl.model import OWN_RP_ID, Access, Transport, Waits
 from keyctl.store.paths import virtual_keys_folder
+from tests.failing import failing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 PIN = "123456"
@@ -34,12 +34,6 @@ def found_in(home: Path, reader: str) -> Found:
 def open_key(home: Path, reader: str, trace: list[str] | None = None) -> session.Session:
     note = (lambda _line: None) if trace is None else trace.append
     return connecting.connect(found_in(home, reader), home, WAITS, lambda *_: None, note)
-
-
-def failing(call: Callable[..., Any], *args: Any) -> KeyctlError:
-    with pytest.raises(KeyctlError) as caught:
-        call(*args)
-    return caught.value
 
 
 def register(attached_key: Any, rp_id: str) -> bytes:

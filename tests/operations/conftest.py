@@ -15,7 +15,6 @@ from fido2.ctap2 import ClientPin, Config, Ctap2
 from fido2.hid import CAPABILITY
 
 from keyctl.core import fingerprints, public_keys
-from keyctl.core.inventory import Service
 from keyctl.core.names import composed
 from keyctl.device import registration
 from keyctl.errors import DeclinedError
@@ -25,12 +24,15 @@ from keyctl.operations.asking import Circumstances, PinRequest
 from keyctl.store import inventory
 from keyctl.virtual import keys
 from keyctl.virtual.device import VirtualDevice
+from tests.operations.pairs import Pairs
+from tests.records import put
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from keyctl.core.inventory import Inventory, KnownKey
+    from keyctl.core.inventory import Inventory, KnownKey, Service
+    from keyctl.core.pairings import Pairing
     from keyctl.model import Key
 
 PIN = "123456"
@@ -207,14 +209,9 @@ class Desk:
         assert found is not None
         return found
 
-    def put(self, *records: KnownKey | Service) -> None:
+    def put(self, *records: KnownKey | Pairing | Service) -> None:
         """Write records as they are."""
-        with inventory.changing(self.home, 0) as changes:
-            for record in records:
-                if isinstance(record, Service):
-                    changes.put_service(record)
-                else:
-                    changes.put_key(record)
+        put(self.home, *records)
 
     def files(self) -> dict[str, bytes]:
         """What the files of the inventory hold."""
@@ -256,3 +253,8 @@ def desk(home: Path) -> Desk:
 def person() -> type[Person]:
     """The class, because the tests' modules cannot import this one."""
     return Person
+
+
+@pytest.fixture
+def pairs(desk: Desk, person: type[Person]) -> Pairs:
+    return Pairs(desk, person)

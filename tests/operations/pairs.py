@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from fido2 import cbor
 
+from keyctl.core import contexts, derivations, times
 from keyctl.device import blob_array
 from keyctl.model import OWN_RP_ID
 from keyctl.operations import pair_creating
@@ -105,5 +105,8 @@ def spoiled(array: bytes) -> bytes:
     return array[:-1] + bytes([array[-1] ^ 1])
 
 
-def summed(array: bytes) -> bytes:
-    return array + sha256(array).digest()[:16]
+def with_keys(pairing: Pairing, *targets: str, now: str | None = None, **facts: Any) -> Pairing:
+    """*pairing* with derived keys that are added; *facts* are fields of each."""
+    assert pairing.seed is not None
+    made = [derivations.derive(pairing.seed, contexts.parse(target), now=now or times.now()) for target in targets]
+    return replace(pairing, derived=(*pairing.derived, *(replace(key, **facts) for key in made)))

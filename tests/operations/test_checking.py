@@ -18,7 +18,6 @@ from keyctl.store import check_results, health_files
 from keyctl.store import inventory as store
 from keyctl.store import state as local_state
 from keyctl.virtual import keys
-from tests.operations.pairs import Pairs
 
 PIN = "123456"
 LONG_AGO, FAR = "2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z"
@@ -247,8 +246,8 @@ def test_a_key_with_a_token_is_read_and_then_costs_four_commands_at_most(with_to
 
 
 @pytest.fixture
-def pairs(desk, person):
-    pairs = Pairs(desk, person)
+def pairs(pairs):
+    """Paired already."""
     pairs.create()
     return pairs
 
@@ -279,8 +278,7 @@ def test_a_record_that_is_another_one_fails(pairs, check):
     [pairing] = pairs.desk.inventory.pairings
     assert pairing.seed is not None
     other = replace(pairing, seed=replace(pairing.seed, derivation_secret=b"x" * 32))
-    with store.changing(pairs.desk.home, 0) as changes:
-        changes.put_pairing(other)
+    pairs.desk.put(other)
     results = pairing_results(check())
     assert results["pairing_record"] == "fail"
     assert results["pairing_seed"] == "fail"

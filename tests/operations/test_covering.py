@@ -7,11 +7,10 @@ from dataclasses import replace
 import pytest
 
 from keyctl.core.account_rows import Status
-from keyctl.core.inventory import KnownKey
 from keyctl.errors import NotFoundError, StoreError, UsageError
 from keyctl.model import KeyState
 from keyctl.operations import covering
-from keyctl.store import inventory as store
+from tests.records import put
 
 from ..core.coverage_parts import (  # noqa: TID252  # found by path: there is no package to name
     SEEN_AT,
@@ -31,18 +30,12 @@ def work(desk, person):
     return desk.circumstances(person())
 
 
-def write(home, *records):
-    with store.changing(home, 0) as changes:
-        for record in records:
-            (changes.put_key if isinstance(record, KnownKey) else changes.put_service)(record)
-
-
 def files(home):
     return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in home.rglob("*") if path.is_file()}
 
 
 def test_accounts_are_told_from_the_files(work, home):
-    write(home, BLUE, RED, service("Bank"))
+    put(home, BLUE, RED, service("Bank"))
     found = covering.survey(work).coverage
     assert found.keys == ("blue", "red")
     assert [(row.service, row.status) for row in found.services] == [
@@ -52,7 +45,7 @@ def test_accounts_are_told_from_the_files(work, home):
 
 
 def test_nothing_is_written_and_nobody_is_asked(work, home):
-    write(home, BLUE, RED)
+    put(home, BLUE, RED)
     before = files(home)
     covering.survey(work)
     covering.survey(work, without="blue")
@@ -83,13 +76,13 @@ def test_an_empty_inventory_means_that_nothing_is_known(work):
     ],
 )
 def test_a_key_that_was_never_read_is_named(work, home, records, nothing_known, unread):
-    write(home, *records)
+    put(home, *records)
     found = covering.survey(work)
     assert (found.nothing_known, found.unread) == (nothing_known, unread)
 
 
 def test_a_key_is_looked_at_as_if_it_were_lost(work, home):
-    write(home, BLUE, RED)
+    put(home, BLUE, RED)
     found = covering.survey(work, without="blue").coverage
     assert found.without == "blue"
     assert [row.rp_id for row in found.lost] == ["bank.example"]
@@ -97,7 +90,7 @@ def test_a_key_is_looked_at_as_if_it_were_lost(work, home):
 
 
 def test_what_a_key_lacks_is_told(work, home):
-    write(home, BLUE, RED)
+    put(home, BLUE, RED)
     found = covering.survey(work, missing="red").coverage
     assert found.missing_on == "red"
     assert [row.rp_id for row in found.missing] == ["bank.example"]
@@ -105,12 +98,12 @@ def test_what_a_key_lacks_is_told(work, home):
 
 
 def test_lost_keys_are_named(work, home):
-    write(home, replace(BLUE, state=KeyState.LOST), RED)
+    put(home, replace(BLUE, state=KeyState.LOST), RED)
     assert covering.survey(work).lost == ("blue",)
 
 
 def test_an_owner_has_only_their_own(work, home):
-    write(home, BLUE, RED, GREEN)
+    put(home, BLUE, RED, GREEN)
     found = covering.survey(work, owner="lee")
     assert found.coverage.keys == ("green",)
     assert found.unread == ("green",)
@@ -120,14 +113,14 @@ def test_an_owner_has_only_their_own(work, home):
 
 @pytest.mark.parametrize("option", ["without", "missing"])
 def test_a_key_of_another_owner_is_refused(work, home, option):
-    write(home, BLUE, GREEN)
+    put(home, BLUE, GREEN)
     with pytest.raises(UsageError, match="blue is no key of lee"):
         covering.survey(work, owner="lee", **{option: "blue"})
 
 
 @pytest.mark.parametrize("option", ["without", "missing"])
 def test_an_unknown_name_is_an_error_with_those_that_are_known(work, home, option):
-    write(home, BLUE, RED)
+    put(home, BLUE, RED)
     with pytest.raises(NotFoundError, match="no key pink is known") as caught:
         covering.survey(work, **{option: "pink"})
     assert caught.value.code == "name_not_found"
@@ -137,12 +130,12 @@ def test_an_unknown_name_is_an_error_with_those_that_are_known(work, home, optio
 
 
 def test_a_name_is_found_in_whatever_composition_it_was_typed(work, home):
-    write(home, key("Ren\u00e9"))
+    put(home, key("Ren\u00e9"))
     assert covering.survey(work, without="Rene\u0301").coverage.without == "Ren\u00e9"
 
 
 def test_a_damaged_file_is_an_error_that_names_it(work, home):
-    write(home, BLUE, RED)
+    put(home, BLUE, RED)
     (home / "keys" / f"{RED.id}.json").write_text("{")
     with pytest.raises(StoreError, match=RED.id) as caught:
         covering.survey(work)

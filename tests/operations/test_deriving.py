@@ -17,7 +17,6 @@ from keyctl.core.contexts import parse
 from keyctl.core.pairings import Method, PairingState, StoredRecord
 from keyctl.errors import (
     KeyChoiceError,
-    KeyctlError,
     NotFoundError,
     PinError,
     StoreError,
@@ -30,7 +29,8 @@ from keyctl.operations import deriving, key_copies, opening, target_files
 from keyctl.store import blob_keys
 from keyctl.virtual import keys
 from tests import derived_parts
-from tests.derived_parts import MADE_AT, PAIRING_ID, get, put
+from tests.derived_parts import MADE_AT, PAIRING_ID, get
+from tests.failing import failing
 
 PIN = "123456"
 HOST, SITE, LABEL = "ssh:server.example.com", "rp:example.com/kim", "sign:releases"
@@ -46,7 +46,7 @@ def paired(desk):
         # It lies in the safe.
         keys.unplug(desk.folder, "green")
         record = derived_parts.pairing(primary.id, backup.id, **changes)
-        put(desk.home, record)
+        desk.put(record)
         return record
 
     return paired
@@ -62,12 +62,6 @@ def derive(desk, person):
         return deriving.derive(circumstances, which, [parse(target) for target in targets], **options)
 
     return derive
-
-
-def refused(call, *arguments, **options) -> KeyctlError:
-    with pytest.raises(KeyctlError) as caught:
-        call(*arguments, **options)
-    return caught.value
 
 
 def endorsed(desk) -> frozenset[str]:
@@ -160,17 +154,17 @@ def test_a_dry_run_records_nothing_and_asks_no_key(desk, paired, derive):
 
 def test_the_primary_key_may_be_unknown_to_the_record_only(desk, derive, paired):
     record = paired()
-    put(desk.home, replace(record, primary_id="00000000000000ff"))
-    assert refused(derive, HOST).code == "name_not_found"
+    desk.put(replace(record, primary_id="00000000000000ff"))
+    assert failing(derive, HOST).code == "name_not_found"
     assert derive(HOST, from_record=True).pairing == "?/green"
 
 
 def test_an_endorsement_that_cannot_be_checked_is_not_called_one(desk, paired, derive):
     record = paired()
     derive(HOST)
-    put(desk.home, replace(get(desk.home), primary_id="00000000000000ff"))
+    desk.put(replace(get(desk.home), primary_id="00000000000000ff"))
     assert derive(HOST).derived[0].endorsed is None
-    put(desk.home, replace(get(desk.home), primary_id=desk.record("green").id, backup_id=record.primary_id))
+    desk.put(replace(get(desk.home), primary_id=desk.record("green").id, backup_id=record.primary_id))
     assert derive(HOST).derived[0].endorsed is False
 
 
@@ -183,7 +177,7 @@ def test_software_is_told_from_arkg(paired, derive, method):
 def test_a_key_that_always_wants_its_pin_gets_it_before_the_touch(desk, paired, derive):
     paired(pin=True)
     desk.always_uv("blue")
-    assert refused(derive, HOST, wanted=None).code == "no_key"
+    assert failing(derive, HOST, wanted=None).code == "no_key"
     result = derive(HOST, pins=[PIN], wanted="virtual:blue")
     assert result.derived[0].endorsed
     assert [request.purpose for request in derive.person.requests] == ["current"]
@@ -205,7 +199,7 @@ def stored(desk, person, paired):
             content = replace(key_copies.record_of(desk.inventory, record), **changes)
             copy = key_copies.store_on_primary(session, content, ())
         blob_keys.write(circumstances.state, PAIRING_ID, record.primary_id, copy.blob_key)
-        put(desk.home, replace(record, stored_on=(copy.stored,)))
+        desk.put(replace(record, stored_on=(copy.stored,)))
         return copy
 
     return stored
@@ -220,7 +214,7 @@ def test_the_copy_on_the_primary_key_is_compared_without_a_pin(stored, derive):
 
 def test_another_copy_on_the_primary_key_stops_everything_before_the_touch(desk, stored, derive):
     stored(seed=derived_parts.seed("somebody"))
-    error = refused(derive, HOST)
+    error = failing(derive, HOST)
     assert isinstance(error, UnreachableError)
     assert error.code == "record_changed"
     assert get(desk.home).derived == ()
@@ -232,13 +226,13 @@ def test_a_copy_that_is_gone_stops_it_too(desk, person, stored, derive):
     with opening.opened(desk.circumstances(person(), "blue")) as session:
         session.use_pin(PIN)
         session.blobs.remove(copy.blob_key)
-    assert refused(derive, HOST).code == "record_changed"
+    assert failing(derive, HOST).code == "record_changed"
 
 
 def test_a_copy_that_this_computer_did_not_store_is_not_compared(desk, paired, derive):
     record = paired()
     copy = StoredRecord(key_id=record.primary_id, credential_id=b"c", user_id=b"u", at=MADE_AT)
-    put(desk.home, replace(record, stored_on=(copy,)))
+    desk.put(replace(record, stored_on=(copy,)))
     assert not derive(HOST).checked_against_key
 
 
@@ -254,7 +248,7 @@ def test_a_copy_that_this_computer_did_not_store_is_not_compared(desk, paired, d
 )
 def test_methods_that_derive_nothing_say_why(paired, derive, method, facts, reason):
     paired(method=method, seed=None, **facts)
-    error = refused(derive, HOST)
+    error = failing(derive, HOST)
     assert isinstance(error, UnsupportedError)
     assert error.code == "unsupported"
     assert reason in error.message
@@ -267,8 +261,8 @@ def test_a_pairing_that_is_over_or_broken_derives_no_more_but_tells_what_it_has(
 ):
     record = paired()
     derive(HOST)
-    put(desk.home, replace(get(desk.home), **facts))
-    error = refused(derive, LABEL, from_record=from_record)
+    desk.put(replace(get(desk.home), **facts))
+    error = failing(derive, LABEL, from_record=from_record)
     assert isinstance(error, NotFoundError)
     assert error.code == "pairing_retired"
     assert error.hint
@@ -279,8 +273,8 @@ def test_a_pairing_that_is_over_or_broken_derives_no_more_but_tells_what_it_has(
 def test_a_seed_that_was_swapped_in_the_inventory_derives_nothing(desk, paired, derive):
     paired()
     derive(HOST)
-    put(desk.home, replace(get(desk.home), seed=derived_parts.seed("somebody"), derived=()))
-    error = refused(derive, LABEL, attended=False)
+    desk.put(replace(get(desk.home), seed=derived_parts.seed("somebody"), derived=()))
+    error = failing(derive, LABEL, attended=False)
     assert isinstance(error, StoreError)
     assert error.code == "pairing_changed"
 
@@ -291,13 +285,13 @@ def test_a_recorded_key_that_was_swapped_is_not_handed_out(desk, paired, derive,
     derive(HOST)
     record = get(desk.home)
     other = getattr(derivations.derive(derived_parts.seed("somebody"), parse(HOST), now=MADE_AT), name)
-    put(desk.home, replace(record, derived=(replace(record.derived[0], **{name: other}),)))
+    desk.put(replace(record, derived=(replace(record.derived[0], **{name: other}),)))
     for attempt in (
         lambda: derive(HOST),
         lambda: derive(LABEL, HOST),
         lambda: deriving.hand_over(desk.circumstances(person()), None, [parse(HOST)]),
     ):
-        error = refused(attempt)
+        error = failing(attempt)
         assert isinstance(error, StoreError)
         assert (error.code, HOST in error.message) == ("pairing_changed", True)
     assert get(desk.home).derived[0].endorsement is not None
@@ -306,14 +300,14 @@ def test_a_recorded_key_that_was_swapped_is_not_handed_out(desk, paired, derive,
 def test_numbers_of_another_draft_are_not_guessed_at(desk, paired, derive):
     record = paired()
     numbers = replace(record.seed.numbers, draft="draft-bradleylundberg-cfrg-arkg-99")
-    put(desk.home, replace(record, seed=replace(record.seed, numbers=numbers)))
-    assert refused(derive, HOST).code == "store_newer"
+    desk.put(replace(record, seed=replace(record.seed, numbers=numbers)))
+    assert failing(derive, HOST).code == "store_newer"
 
 
 def test_without_the_primary_key_nothing_is_derived(desk, paired, derive):
     paired()
     keys.unplug(desk.folder, "blue")
-    error = refused(derive, HOST)
+    error = failing(derive, HOST)
     assert isinstance(error, KeyChoiceError)
     assert error.code == "no_key"
     assert get(desk.home).derived == ()
@@ -322,7 +316,7 @@ def test_without_the_primary_key_nothing_is_derived(desk, paired, derive):
 def test_the_backup_key_endorses_nothing(desk, paired, derive):
     paired()
     keys.plug(desk.folder, "green")
-    error = refused(derive, HOST, wanted="green")
+    error = failing(derive, HOST, wanted="green")
     assert isinstance(error, KeyChoiceError)
     assert "green is not blue" in error.message
     assert get(desk.home).derived == ()
@@ -331,14 +325,14 @@ def test_the_backup_key_endorses_nothing(desk, paired, derive):
 def test_without_a_touch_nothing_is_derived(desk, paired, derive):
     paired()
     desk.set("blue", "touch=refused")
-    assert isinstance(refused(derive, HOST), TouchError)
+    assert isinstance(failing(derive, HOST), TouchError)
     assert get(desk.home).derived == ()
 
 
 def test_a_key_that_always_wants_its_pin_gets_none_twice(desk, paired, derive):
     paired(pin=True)
     desk.always_uv("blue")
-    error = refused(derive, HOST, pins=["000000"], wanted="virtual:blue")
+    error = failing(derive, HOST, pins=["000000"], wanted="virtual:blue")
     assert isinstance(error, PinError)
     assert desk.tries("blue") == 7
     assert get(desk.home).derived == ()
@@ -348,7 +342,7 @@ def test_an_inventory_that_is_not_whole_is_told_before_the_touch(desk, paired, d
     paired()
     (desk.home / "services").mkdir(exist_ok=True)
     (desk.home / "services" / "0000000000000001.json").write_text("{")
-    error = refused(derive, HOST)
+    error = failing(derive, HOST)
     assert error.code == "store_unreadable"
     assert not any("touch" in text for text in derive.person.told)
 
@@ -365,7 +359,7 @@ def overtaken(desk, person):
 
         def meanwhile(text):
             if "one touch" in text and waiting:
-                put(desk.home, replace(get(desk.home), derived=tuple(waiting)))
+                desk.put(replace(get(desk.home), derived=tuple(waiting)))
                 waiting.clear()
 
         somebody = person(acts=meanwhile)
@@ -397,8 +391,8 @@ def test_where_another_process_was_faster_the_batch_is_endorsed_anew(desk, paire
 
 def test_a_pairing_that_is_removed_or_retired_meanwhile_gets_nothing(desk, paired, person):
     paired()
-    somebody = person(acts=lambda text: "touch" in text and put(desk.home, replace(get(desk.home), retired_at=MADE_AT)))
-    error = refused(deriving.derive, desk.circumstances(somebody), None, [parse(HOST)])
+    somebody = person(acts=lambda text: "touch" in text and desk.put(replace(get(desk.home), retired_at=MADE_AT)))
+    error = failing(deriving.derive, desk.circumstances(somebody), None, [parse(HOST)])
     assert error.code == "pairing_retired"
     assert get(desk.home).derived == ()
 
@@ -424,7 +418,7 @@ def test_keys_that_were_installed_are_noted_on_a_persons_word(desk, paired, deri
 
 def test_what_was_not_derived_cannot_be_handed_over(desk, paired, person):
     paired()
-    error = refused(deriving.hand_over, desk.circumstances(person()), None, [parse(HOST)])
+    error = failing(deriving.hand_over, desk.circumstances(person()), None, [parse(HOST)])
     assert isinstance(error, NotFoundError)
     assert error.code == "derived_not_found"
 
@@ -448,8 +442,8 @@ def test_a_pairing_has_only_so_many_keys_as_its_file_can_hold(desk, paired, deri
     record = paired()
     one = derivations.derive(record.seed, parse(HOST), now=MADE_AT)
     many = tuple(replace(one, target=f"sign:{number}") for number in range(deriving.MAX_KEYS))
-    put(desk.home, replace(record, derived=many))
-    error = refused(derive, HOST)
+    desk.put(replace(record, derived=many))
+    error = failing(derive, HOST)
     assert isinstance(error, UsageError)
     assert not any("touch" in text for text in derive.person.told)
 

@@ -18,6 +18,7 @@ from keyctl.errors import DeclinedError, StoreError, UsageError
 from keyctl.operations import inventory_files
 from keyctl.store import inventory as store
 from keyctl.store import state
+from tests.records import put
 
 ADDED_AT = "2026-01-31T08:00:00Z"
 LATER = "2026-02-28T08:00:00Z"
@@ -61,7 +62,7 @@ PAIR = Pairing(
 @pytest.fixture
 def here(desk, person):
     """A home with a key and a service."""
-    fill(desk.home, BLUE, SHOP)
+    desk.put(BLUE, SHOP)
     return desk.circumstances(person())
 
 
@@ -69,13 +70,6 @@ def here(desk, person):
 def elsewhere(desk, person, tmp_path):
     """An empty home."""
     return replace(desk.circumstances(person()), home=tmp_path / "elsewhere")
-
-
-def fill(home, *records):
-    with store.changing(home, 0) as changes:
-        for record in records:
-            puts = {KnownKey: changes.put_key, Service: changes.put_service, Pairing: changes.put_pairing}
-            puts[type(record)](record)
 
 
 def contents(home):
@@ -104,13 +98,13 @@ def test_all_that_was_exported_is_there_elsewhere(here, elsewhere):
 
 
 def test_pairings_are_taken_along(here, elsewhere):
-    fill(here.home, PAIR)
+    put(here.home, PAIR)
     result = taken_in(elsewhere, exported(here))
     assert ("pairing", f"blue/{PAIR.backup_id}") in [(one.kind, one.name) for one in result.added]
     assert store.read(elsewhere.home).pairings == (PAIR,)
     assert taken_in(elsewhere, exported(here)).unchanged == 3
     verified = replace(PAIR, verified_at=LATER, verified_by="00000000000000e2")
-    fill(here.home, verified)
+    put(here.home, verified)
     assert [one.fields for one in taken_in(elsewhere, exported(here)).changed] == [("verified_at", "verified_by")]
     assert store.read(elsewhere.home).pairings == (verified,)
     file = here.home / "export.json"
@@ -130,10 +124,10 @@ def swapped(here, **changes):
 
 
 def test_another_seed_is_told_and_never_takes_the_place_of_the_trusted_one(here, elsewhere):
-    fill(here.home, PAIR)
+    put(here.home, PAIR)
     content = swapped(here)
     for trusted, kept in ((False, b"\xab"), (True, b"seed")):
-        fill(elsewhere.home, PAIR)
+        put(elsewhere.home, PAIR)
         if trusted:
             state.write_seed_pin(elsewhere.state, PAIR.id, PAIR.seed_hash)
         for dry_run in (True, False):
@@ -144,7 +138,7 @@ def test_another_seed_is_told_and_never_takes_the_place_of_the_trusted_one(here,
 
 
 def test_nothing_is_taken_in_where_it_is_unclear_which_seed_is_trusted(here, elsewhere):
-    fill(here.home, PAIR)
+    put(here.home, PAIR)
     state.write_seed_pin(elsewhere.state, PAIR.id, PAIR.seed_hash)
     next(elsewhere.state.rglob("seed-*.json")).write_text("{}")
     with pytest.raises(StoreError, match="first trusted"):
@@ -283,7 +277,7 @@ def test_one_bad_record_and_nothing_is_taken_in(here, elsewhere):
     for some, named in bad:
         with pytest.raises(UsageError, match=named):
             taken_in(elsewhere, document(here, keys=some))
-    fill(here.home, PAIR)
+    put(here.home, PAIR)
     pairing = json.loads(exported(here))["pairings"][0]
     for some, named in (
         ([pairing, pairing], "twice"),
@@ -311,7 +305,7 @@ def test_a_record_of_a_newer_keyctl_is_told_apart(here, elsewhere):
 
 
 def test_nothing_is_taken_in_where_the_inventory_is_not_whole(here, elsewhere):
-    fill(elsewhere.home, replace(BLUE, note="here"))
+    put(elsewhere.home, replace(BLUE, note="here"))
     stray = elsewhere.home / "keys" / f"{BLUE.id}.sync-conflict-20260131-080000-ABCDEFG.json"
     stray.write_text("{}")
     before = contents(elsewhere.home)
@@ -322,7 +316,7 @@ def test_nothing_is_taken_in_where_the_inventory_is_not_whole(here, elsewhere):
 
 
 def test_a_name_that_is_taken_and_a_dropped_word_are_told(here, elsewhere):
-    fill(
+    put(
         elsewhere.home,
         replace(BLUE, id="00000000000000c2"),
         replace(SHOP, id="00000000000000f2", recovery=(Recovery.SMS,), changed={"recovery": LATER}),
@@ -377,8 +371,8 @@ def test_the_command_imports_a_file_and_stdin(here, elsewhere, capsys, tmp_path,
     assert status == 0
     assert [one["name"] for one in result["data"]["added"]] == ["blue", SHOP.name]
     changed = replace(BLUE, note="here [bold]", changed={"note": ADDED_AT})
-    fill(elsewhere.home, changed)
-    fill(here.home, replace(BLUE, note="there \x1b[2J", changed={"note": LATER}))
+    put(elsewhere.home, changed)
+    put(here.home, replace(BLUE, note="there \x1b[2J", changed={"note": LATER}))
     status, written = run(capsys, "inventory", "export", str(file), "--yes")
     status, written = run(capsys, "inventory", "import", str(file), *home)
     assert status == 0

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from keyctl.core import contexts, derivations
 from keyctl.core.inventory import Recovery
 from keyctl.core.loss_steps import StepKind
 from keyctl.errors import NotFoundError, StoreError, UsageError
@@ -18,12 +17,7 @@ from keyctl.store import loss_records
 from keyctl.virtual import keys
 
 from ..core.coverage_parts import SEEN_AT, key, passkey, service  # noqa: TID252  # found by path: there is no package to name
-from .pairs import Pairs
-
-
-@pytest.fixture
-def pairs(desk, person):
-    return Pairs(desk, person)
+from .pairs import with_keys
 
 
 @pytest.fixture
@@ -232,10 +226,7 @@ def test_a_key_that_is_not_lost_is_not_found(two, person):
 
 def test_from_the_loss_of_a_primary_key_to_the_promotion_and_back(pairs, person):
     desk = pairs.desk
-    made = pairs.paired()
-    derived = derivations.derive(made.seed, contexts.parse("ssh:home"), now=SEEN_AT)
-    with store.changing(desk.home, 0) as changes:
-        changes.put_pairing(replace(made, derived=(replace(derived, handed_over_at=SEEN_AT),)))
+    desk.put(with_keys(pairs.paired(), "ssh:home", now=SEEN_AT, handed_over_at=SEEN_AT))
     keys.unplug(desk.folder, "blue")
     loss = lose(desk, person())
     [promote] = of_kind(loss, StepKind.PROMOTE)

@@ -9,7 +9,6 @@ from keyctl.device.discover import Found
 from keyctl.errors import KeyChoiceError, PinError
 from keyctl.model import Recognition, Transport
 from keyctl.operations import opening, pins
-from keyctl.store import inventory
 from keyctl.virtual import keys
 
 ONE, OTHER = (Found(transport=Transport.USB, path=path) for path in ("/dev/hidraw3", "/dev/hidraw7"))
@@ -155,8 +154,7 @@ def test_a_damaged_file_is_told_and_the_rest_works(desk, person):
 def test_two_records_of_one_name_are_told(desk, person):
     record = desk.know("blue", "one")
     desk.know("green", "two")
-    with inventory.changing(desk.home, 0) as changes:
-        changes.put_key(replace(desk.record("green"), name="blue"))
+    desk.put(replace(desk.record("green"), name="blue"))
     who = person()
     opened(desk, who, "virtual:one")
     assert "both about a key called blue" in who.told[0]

@@ -5,11 +5,10 @@ from __future__ import annotations
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from keyctl.core import arkg, derivations, key_record, seed_cose, times
+from keyctl.core import arkg, key_record, seed_cose, times
 from keyctl.core.contexts import parse
 from keyctl.core.pairings import Method, Pairing
 from keyctl.errors import KeyctlError
@@ -29,30 +28,10 @@ from keyctl.operations import (
 )
 from keyctl.store import inventory, unfinished
 from keyctl.store import state as local_state
-from tests.operations.pairs import PIN, Pairs
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tests.failing import failing
+from tests.operations.pairs import PIN, Pairs, with_keys
 
 HOST = "ssh:server.example.com"
-
-
-@pytest.fixture
-def pairs(desk, person) -> Pairs:
-    return Pairs(desk, person)
-
-
-def failing(call: Callable[..., Any], *args: Any, **more: Any) -> KeyctlError:
-    with pytest.raises(KeyctlError) as caught:
-        call(*args, **more)
-    return caught.value
-
-
-def put(pairs: Pairs, *pairings: Pairing) -> None:
-    """As somebody does who writes to the synced folder."""
-    with inventory.changing(pairs.desk.home, 0) as changes:
-        for pairing in pairings:
-            changes.put_pairing(pairing)
 
 
 def drop(pairs: Pairs, pairing: Pairing) -> None:
@@ -87,7 +66,7 @@ def write_record(pairs: Pairs, name: str, content: bytes, credential_id: bytes |
 def test_a_seed_that_was_swapped_together_with_the_pairings_number_is_no_new_one(pairs, attended):
     pairing = pairs.paired()
     drop(pairs, pairing)
-    put(pairs, swapped(pairing))
+    pairs.desk.put(swapped(pairing))
     circumstances = pairs.circumstances(pairs.person(attended=attended, agrees=False))
     error = failing(deriving.derive, circumstances, None, [parse(HOST)], from_record=True)
     assert error.code == ("declined" if attended else "pairing_changed")
@@ -111,7 +90,7 @@ def test_a_pairing_that_was_removed_here_stands_in_nobodys_way(pairs):
     pair_removing.remove(pairs.circumstances(pairs.person()), None, dry_run=False)
     pairing = pairs.paired()
     drop(pairs, pairing)
-    put(pairs, pairing)
+    pairs.desk.put(pairing)
     seed_trust.require(pairs.circumstances(pairs.person(attended=False)), pairs.desk.inventory, pairing)
 
 
@@ -121,7 +100,7 @@ def test_a_pairing_that_was_removed_here_stands_in_nobodys_way(pairs):
 def test_what_keys_are_derived_with_and_signed_by_is_kept_in_mind_too(pairs, changes):
     pairing = pairs.paired()
     assert pairing.seed is not None
-    put(pairs, replace(pairing, seed=replace(pairing.seed, **changes)))
+    pairs.desk.put(replace(pairing, seed=replace(pairing.seed, **changes)))
     circumstances = pairs.circumstances(pairs.person())
     assert failing(deriving.derive, circumstances, None, [parse(HOST)], from_record=True).code == "pairing_changed"
     assert failing(pair_verifying.verify, circumstances, None).code == "pairing_changed"
@@ -143,7 +122,7 @@ def two(pairs: Pairs) -> tuple[Pairing, Pairing]:
 def test_removing_deletes_no_seed_of_another_pairing(pairs):
     first, second = two(pairs)
     assert second.seed is not None
-    put(pairs, replace(first, seed=replace(first.seed, credential_id=second.seed.credential_id), stored_on=()))
+    pairs.desk.put(replace(first, seed=replace(first.seed, credential_id=second.seed.credential_id), stored_on=()))
     before = pairs.own_ids("green")
     person = pairs.person()
     pair_removing.remove(pairs.circumstances(person), "blue/green", dry_run=False)
@@ -155,7 +134,7 @@ def test_removing_deletes_no_seed_of_another_pairing(pairs):
 def test_removing_deletes_no_seed_of_a_pairing_that_is_not_in_the_inventory(pairs):
     first, second = two(pairs)
     assert second.seed is not None
-    put(pairs, replace(first, seed=replace(first.seed, credential_id=second.seed.credential_id), stored_on=()))
+    pairs.desk.put(replace(first, seed=replace(first.seed, credential_id=second.seed.credential_id), stored_on=()))
     drop(pairs, second)
     before = pairs.own_ids("green")
     error = failing(pair_removing.remove, pairs.circumstances(pairs.person()), None, dry_run=False)
@@ -166,7 +145,7 @@ def test_removing_deletes_no_seed_of_a_pairing_that_is_not_in_the_inventory(pair
 def test_removing_a_copy_of_a_pairing_leaves_the_seed_to_the_pairing_itself(desk, person):
     pairs = Pairs(desk, person, backup="arkg")
     pairing = pairs.paired(store_on_key=False)
-    put(pairs, replace(pairing, id=inventory.new_id()))
+    pairs.desk.put(replace(pairing, id=inventory.new_id()))
     double = next(one for one in desk.inventory.pairings if one.id != pairing.id)
     before = pairs.own_ids("green")
     pair_removing.remove(pairs.circumstances(pairs.person()), double.id, dry_run=False)
@@ -178,7 +157,7 @@ def test_removing_opens_no_third_key(pairs):
     first, second = two(pairs)
     red = pairs.desk.record("red")
     [copy] = [one for one in second.stored_on if one.key_id == red.id]
-    put(pairs, replace(first, stored_on=(*first.stored_on, replace(copy, credential_id=bytes(32)))))
+    pairs.desk.put(replace(first, stored_on=(*first.stored_on, replace(copy, credential_id=bytes(32)))))
     person = pairs.person()
     pair_removing.remove(pairs.circumstances(person), "blue/green", dry_run=False)
     assert {request.key for request in person.requests} == {"blue", "green"}
@@ -300,13 +279,13 @@ def test_two_keys_are_paired_once_however_many_try(pairs):
 
 def test_a_key_that_is_swapped_while_somebody_touches_is_not_handed_out(pairs):
     pairing = pairs.paired()
-    known = derivations.derive(pairing.seed, parse("ssh:old.example.com"), now=times.now())
-    put(pairs, replace(pairing, derived=(known,)))
-    forged = replace(known, public_key=b"\x04" + bytes(64))
+    known = with_keys(pairing, "ssh:old.example.com")
+    pairs.desk.put(known)
+    forged = replace(known.derived[0], public_key=b"\x04" + bytes(64))
 
     def swap(text: str) -> None:
         if "one touch" in text:
-            put(pairs, replace(pairing, derived=(forged,)))
+            pairs.desk.put(replace(pairing, derived=(forged,)))
 
     person = pairs.person(acts=swap)
     targets = [parse("ssh:old.example.com"), parse(HOST)]

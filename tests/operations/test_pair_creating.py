@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -12,25 +12,12 @@ from keyctl.core.pairings import Method, PairingState
 from keyctl.device import blob_array
 from keyctl.errors import Exit, KeyctlError
 from keyctl.model import KeyState
-from keyctl.operations import key_copies, pair_creating, pair_leftovers, seed_trust
+from keyctl.operations import key_copies, pair_creating, pair_leftovers, pair_unfinished, seed_trust
 from keyctl.store import blob_keys, inventory
 from keyctl.store import state as local_state
 from keyctl.virtual import keys
+from tests.failing import failing
 from tests.operations.pairs import FOREIGN, PIN, Pairs, spoiled
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-
-@pytest.fixture
-def pairs(desk, person) -> Pairs:
-    return Pairs(desk, person)
-
-
-def failing(call: Callable[..., Any], *args: Any, **more: Any) -> KeyctlError:
-    with pytest.raises(KeyctlError) as caught:
-        call(*args, **more)
-    return caught.value
 
 
 def nothing_left(pairs: Pairs) -> bool:
@@ -119,7 +106,7 @@ def test_one_port_and_a_primary_that_never_comes_names_the_seed_that_is_left(pai
     [left] = pairs.unfinished()
     assert set(left.before) == {pairs.desk.record("green").id}
     assert pairs.desk.inventory.pairings == ()
-    assert pair_leftovers.told(pairs.circumstances(pairs.person()))
+    assert pair_unfinished.told(pairs.circumstances(pairs.person()))
     done = pair_leftovers.clean_up(pairs.circumstances(pairs.person()), dry_run=False)
     assert (done.removed_from, done.remains) == (("green",), ())
     assert nothing_left(pairs)
@@ -165,8 +152,7 @@ def test_without_a_person_a_missing_key_ends_it_before_anything(pairs):
     ],
 )
 def test_a_key_that_is_not_in_use_and_how_it_is_again(pairs, state, command):
-    with inventory.changing(pairs.desk.home, 0) as changes:
-        changes.put_key(replace(pairs.desk.record("green"), state=state))
+    pairs.desk.put(replace(pairs.desk.record("green"), state=state))
     error = failing(pairs.create)
     assert (error.exit_status, error.key) == (Exit.USAGE, "green")
     assert f"`{command}`" in (error.hint or "")
@@ -459,8 +445,7 @@ def test_a_seed_that_was_swapped_in_the_inventory_is_refused_until_confirmed(pai
     pairing = pairs.paired()
     assert pairing.seed is not None
     swapped = replace(pairing, seed=replace(pairing.seed, public_seed=_another_seed(), evidence=None))
-    with inventory.changing(pairs.desk.home, 0) as changes:
-        changes.put_pairing(swapped)
+    pairs.desk.put(swapped)
     unattended = pairs.circumstances(pairs.person(attended=False))
     error = failing(seed_trust.require, unattended, pairs.desk.inventory, swapped)
     assert error.code == "pairing_changed"

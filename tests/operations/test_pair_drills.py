@@ -6,14 +6,14 @@ import json
 import shlex
 import shutil
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from keyctl.core import arkg, contexts, derivations, fingerprints, key_record, seed_cose, times
+from keyctl.core import arkg, fingerprints, key_record, seed_cose, times
 from keyctl.core.pairings import Method, PairingState
 from keyctl.device import blob_array
-from keyctl.errors import Exit, KeyctlError
+from keyctl.errors import Exit
 from keyctl.model import Role
 from keyctl.operations import (
     key_copies,
@@ -25,31 +25,11 @@ from keyctl.operations import (
     pair_verifying,
     pair_views,
 )
-from keyctl.store import blob_keys, inventory
+from keyctl.store import blob_keys
 from keyctl.store import state as local_state
 from keyctl.virtual import keys
-from tests.operations.pairs import FOREIGN, PIN, Pairs
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from keyctl.core.pairings import Pairing
-
-
-@pytest.fixture
-def pairs(desk, person) -> Pairs:
-    return Pairs(desk, person)
-
-
-def failing(call: Callable[..., Any], *args: Any, **more: Any) -> KeyctlError:
-    with pytest.raises(KeyctlError) as caught:
-        call(*args, **more)
-    return caught.value
-
-
-def put(pairs: Pairs, pairing: Pairing) -> None:
-    with inventory.changing(pairs.desk.home, 0) as changes:
-        changes.put_pairing(pairing)
+from tests.failing import failing
+from tests.operations.pairs import FOREIGN, PIN, Pairs, with_keys
 
 
 def verify(pairs: Pairs, person: Any = None) -> pair_verifying.Drill:
@@ -72,12 +52,6 @@ def lose_inventory(pairs: Pairs, *, state: bool = True) -> None:
         shutil.rmtree(pairs.desk.home / name, ignore_errors=True)
     if state:
         shutil.rmtree(pairs.desk.home / "state", ignore_errors=True)
-
-
-def derived(pairing: Pairing, target: str) -> Pairing:
-    assert pairing.seed is not None
-    key = derivations.derive(pairing.seed, contexts.parse(target), now=times.now())
-    return replace(pairing, derived=(*pairing.derived, key))
 
 
 # Which one is meant.
@@ -128,7 +102,7 @@ def test_a_drill_is_one_touch_and_remembered(pairs):
 
 
 def test_a_drill_also_signs_as_a_recorded_key(pairs):
-    put(pairs, derived(pairs.paired(), "ssh:server.example.com"))
+    pairs.desk.put(with_keys(pairs.paired(), "ssh:server.example.com"))
     drill = verify(pairs)
     assert (drill.verified, drill.target) == (True, "ssh:server.example.com")
     assert pairs.touches() == 2
@@ -153,7 +127,7 @@ def test_a_backup_that_was_reset_fails_and_the_pairing_is_broken(pairs):
 
 def test_a_drill_that_succeeds_mends_a_failure_of_the_same_second(pairs):
     pairing = pairs.paired()
-    put(pairs, replace(pairing, broken_at="2026-01-01T00:00:00Z"))
+    pairs.desk.put(replace(pairing, broken_at="2026-01-01T00:00:00Z"))
     assert pairs.desk.inventory.pairings[0].state is PairingState.BROKEN
     assert verify(pairs).verified
     [mended] = pairs.desk.inventory.pairings
@@ -179,10 +153,8 @@ def test_a_pairing_in_a_damaged_file_is_not_told_as_none(pairs):
 
 
 def test_a_recorded_key_that_does_not_follow_from_the_seed_is_found(pairs):
-    pairing = derived(pairs.paired(), "ssh:server.example.com")
     foreign = arkg.public_seed(arkg.derive_seed(bytes(32), b"\x01" * 32))
-    wrong = replace(pairing.derived[0], public_key=foreign.pk_bl)
-    put(pairs, replace(pairing, derived=(wrong,)))
+    pairs.desk.put(with_keys(pairs.paired(), "ssh:server.example.com", public_key=foreign.pk_bl))
     drill = verify(pairs)
     assert not drill.verified
     assert "does not follow" in (drill.reason or "")
@@ -205,7 +177,7 @@ def test_a_drill_gives_the_backup_the_copy_that_it_lacks(pairs):
     pairing = pairs.paired()
     known = pairs.desk.record("green")
     pairs.keep("green", large_blobs=blob_array.BlobArray(FOREIGN).content.hex())
-    put(pairs, replace(pairing, stored_on=tuple(one for one in pairing.stored_on if one.key_id != known.id)))
+    pairs.desk.put(replace(pairing, stored_on=tuple(one for one in pairing.stored_on if one.key_id != known.id)))
     blob_keys.forget(pairs.desk.home / "state", pairing.id, known.id)
     assert verify(pairs).verified
     [pairing] = pairs.desk.inventory.pairings
@@ -516,8 +488,7 @@ def test_a_wrong_pin_removes_nothing_from_either_key(pairs):
 
 
 def test_a_key_that_was_handed_over_wants_the_names_typed(pairs):
-    pairing = derived(pairs.paired(), "ssh:server.example.com")
-    put(pairs, replace(pairing, derived=(replace(pairing.derived[0], handed_over_at=times.now()),)))
+    pairs.desk.put(with_keys(pairs.paired(), "ssh:server.example.com", handed_over_at=times.now()))
     person = pairs.person()
     remove(pairs, person)
     assert any("ssh:server.example.com" in asked and asked.endswith("blue/green") for asked in person.asked)

@@ -15,7 +15,6 @@ from keyctl.core.pairings import Method, PairingState, Seed
 from keyctl.errors import (
     DeclinedError,
     KeyChoiceError,
-    KeyctlError,
     NotFoundError,
     StoreError,
     TouchError,
@@ -32,20 +31,16 @@ from keyctl.operations import (
     pair_leftovers,
     passkeys,
 )
+from keyctl.operations.pair_unfinished import CLEAN_UP
 from keyctl.store import seed_files, unfinished
 from keyctl.store import state as local_state
 from keyctl.virtual import keys
 from tests.core import binding_parts
 from tests.derived_parts import MADE_AT
+from tests.failing import failing
 
 PIN = "123456"
 HOST = "ssh:server.example.com"
-
-
-def refused(call, *arguments, **options) -> KeyctlError:
-    with pytest.raises(KeyctlError) as caught:
-        call(*arguments, **options)
-    return caught.value
 
 
 class Offline:
@@ -198,7 +193,7 @@ def test_a_file_is_written_once(offline, tmp_path):
     assert (exported.content, exported.file) == (None, str(path))
     assert seed_files.seed_file_from(path.read_bytes(), "seed.json").fingerprint == exported.fingerprint
     told = len(offline.person.told)
-    assert refused(offline.export, path).code == "usage"
+    assert failing(offline.export, path).code == "usage"
     assert offline.person.told[told:] == []
 
 
@@ -229,7 +224,7 @@ def test_the_same_file_once_more_changes_nothing_and_asks_nothing(offline, daily
 def test_without_a_copy_the_primary_key_need_not_be_there(offline, daily):
     content = offline.export().content
     keys.unplug(daily.desk.folder, "blue")
-    assert isinstance(refused(daily.take, content), KeyChoiceError)
+    assert isinstance(failing(daily.take, content), KeyChoiceError)
     imported = daily.take(content, store_on_key=False)
     assert (imported.changed, imported.pairing.stored_on, daily.person.requests) == (True, (), [])
 
@@ -246,7 +241,7 @@ def test_a_u2f_primary_key_is_paired_without_a_copy_only(offline, desk, person):
     desk.know("blue", profile="u2f")
     daily = Daily(desk, person)
     content = offline.export().content
-    assert refused(daily.take, content).code == "unsupported"
+    assert failing(daily.take, content).code == "unsupported"
     assert daily.take(content, store_on_key=False).changed
 
 
@@ -279,7 +274,7 @@ def test_all_groups_are_asked_for_whoever_vouches(daily, file_with, attested):
 def test_another_fingerprint_ends_it_before_pin_and_touch(daily, file_with):
     ground = FINGERPRINT[:5] + "-AAAAA-AAAAA-AAAAA"
     before = daily.desk.files()
-    error = refused(daily.take, file_with(made_up()), reads=ground)
+    error = failing(daily.take, file_with(made_up()), reads=ground)
     assert isinstance(error, DeclinedError)
     assert (daily.person.requests, daily.pairings, daily.own()) == ([], (), ())
     assert daily.desk.files() == before
@@ -317,7 +312,7 @@ OTHER = binding_parts.Key(name="somebody", attested=False)
     ],
 )
 def test_a_seed_that_is_not_proved_is_refused_before_anybody_is_asked(daily, file_with, changes, why):
-    error = refused(daily.take, file_with(made_up(**changes)))
+    error = failing(daily.take, file_with(made_up(**changes)))
     assert isinstance(error, UnsupportedError)
     assert (error.code, why in error.message) == ("evidence_refused", True), error.message
     assert (daily.person.compared, daily.person.requests, daily.pairings) == ([], [], ())
@@ -328,31 +323,31 @@ def test_a_seed_that_signs_without_touch_and_pin_is_refused(daily, file_with, fl
     lax = binding_parts.Key(attested=False, policy=flags)
     honest = binding_parts.Key(attested=False)
     evidence = binding.Evidence(made=lax.made(), asserted=honest.evidence().asserted, nonce=binding_parts.NONCE)
-    error = refused(daily.take, file_with(made_up(evidence=evidence)))
+    error = failing(daily.take, file_with(made_up(evidence=evidence)))
     assert (error.code, binding.MEANINGS[binding.Check.SEED_POLICY] in error.message) == ("evidence_refused", True)
 
 
 @pytest.mark.parametrize("method", [Method.SOFTWARE, Method.REGISTRATION, Method.WEBAUTHN_DRAFT])
 def test_a_method_that_the_evidence_does_not_prove_is_refused(daily, file_with, method):
-    assert refused(daily.take, file_with(made_up(), method=method)).code == "evidence_refused"
+    assert failing(daily.take, file_with(made_up(), method=method)).code == "evidence_refused"
 
 
 def test_numbers_of_another_draft_are_not_guessed_at(daily, file_with):
     numbers = replace(seed_numbers.CURRENT, draft="draft-bradleylundberg-cfrg-arkg-99")
-    assert refused(daily.take, file_with(made_up(numbers=numbers))).code == "store_newer"
+    assert failing(daily.take, file_with(made_up(numbers=numbers))).code == "store_newer"
 
 
 def test_points_that_make_no_sense_are_refused(daily, file_with):
-    error = refused(daily.take, file_with(made_up(public_seed=b"\xa0")))
+    error = failing(daily.take, file_with(made_up(public_seed=b"\xa0")))
     assert isinstance(error, StoreError)
     assert daily.pairings == ()
 
 
 def test_what_is_no_exported_seed_is_refused(daily):
-    error = refused(daily.take, b"{}")
+    error = failing(daily.take, b"{}")
     assert isinstance(error, UsageError)
     assert error.code == "import_unreadable"
-    assert refused(daily.take, b'{"schema": "keyctl-seed/2"}').code == "store_newer"
+    assert failing(daily.take, b'{"schema": "keyctl-seed/2"}').code == "store_newer"
 
 
 # --- what the inventory says against it ------------------------------------------------------------------------------
@@ -360,33 +355,33 @@ def test_what_is_no_exported_seed_is_refused(daily):
 
 def test_a_key_is_not_its_own_backup_key(daily, file_with):
     key = daily.desk.record("blue")
-    error = refused(daily.take, file_with(made_up(), key=key))
+    error = failing(daily.take, file_with(made_up(), key=key))
     assert (error.code, "its own backup key" in error.message) == ("usage", True)
     # Neither under another id.
     disguised = replace(key, id="00000000000000cc", name="green")
-    assert "its own backup key" in refused(daily.take, file_with(made_up(), key=disguised)).message
+    assert "its own backup key" in failing(daily.take, file_with(made_up(), key=disguised)).message
 
 
 def test_a_virtual_key_is_never_paired_with_a_physical_one(offline, daily, file_with):
     key = replace(offline.desk.record("green"), virtual=False)
-    assert refused(daily.take, file_with(made_up(), key=key)).code == "unsupported"
+    assert failing(daily.take, file_with(made_up(), key=key)).code == "unsupported"
 
 
 def test_a_file_does_not_say_anew_how_a_known_key_is_known(offline, daily, file_with):
     green = offline.desk.record("green")
     daily.desk.put(replace(green, recognition=replace(green.recognition, public_key=b"other")))
-    assert refused(daily.take, file_with(made_up())).code == "evidence_refused"
+    assert failing(daily.take, file_with(made_up())).code == "evidence_refused"
 
 
 def test_an_unknown_primary_key_is_told(daily, file_with):
-    error = refused(daily.take, file_with(made_up()), primary="red")
+    error = failing(daily.take, file_with(made_up()), primary="red")
     assert isinstance(error, NotFoundError)
     assert error.code == "name_not_found"
 
 
 def test_two_keys_are_not_paired_twice_by_different_seeds(daily, file_with):
     daily.take(file_with(made_up()))
-    error = refused(daily.take, file_with(made_up(OTHER)))
+    error = failing(daily.take, file_with(made_up(OTHER)))
     assert (error.code, len(daily.pairings)) == ("pairing_exists", 1)
 
 
@@ -401,7 +396,7 @@ def test_an_export_that_fails_leaves_nothing_on_the_key(offline, touches):
             offline.desk.set("green", "touch=refused")
 
     offline.person.acts = act
-    assert isinstance(refused(offline.export), TouchError)
+    assert isinstance(failing(offline.export), TouchError)
     offline.desk.set("green", "touch=now")
     assert offline.own() == ()
     assert unfinished.read_all(offline.desk.home / "state") == ()
@@ -410,7 +405,7 @@ def test_an_export_that_fails_leaves_nothing_on_the_key(offline, touches):
 def test_a_file_that_turns_up_meanwhile_is_not_written_over(offline, tmp_path):
     path = tmp_path / "seed.json"
     offline.person.acts = lambda text: path.write_text("mine") if text.startswith("the third") else None
-    error = refused(offline.export, path)
+    error = failing(offline.export, path)
     assert (error.code, path.read_text()) == ("usage", "mine")
     assert offline.own() == ()
 
@@ -421,20 +416,20 @@ def test_while_something_may_be_left_on_the_key_no_seed_is_made(offline):
         pairing_id="00000000000000a1", primary_id=green, backup_id=green, started_at=MADE_AT, before={green: ()}
     )
     unfinished.write(offline.desk.home / "state", begun)
-    error = refused(offline.export)
-    assert (error.code, error.hint) == ("usage", pair_leftovers.CLEAN_UP)
+    error = failing(offline.export)
+    assert (error.code, error.hint) == ("usage", CLEAN_UP)
     assert offline.own() == ()
 
 
 def test_a_key_that_makes_no_seeds_exports_none(desk, person):
     desk.know("green", pin=True)
-    error = refused(pair_exporting.export, desk.circumstances(person(pins=[PIN])), "green", None)
+    error = failing(pair_exporting.export, desk.circumstances(person(pins=[PIN])), "green", None)
     assert isinstance(error, UnsupportedError)
 
 
 def test_an_import_without_a_touch_leaves_nothing(daily, file_with):
     daily.desk.set("blue", "touch=refused")
-    assert isinstance(refused(daily.take, file_with(made_up())), TouchError)
+    assert isinstance(failing(daily.take, file_with(made_up())), TouchError)
     daily.desk.set("blue", "touch=now")
     assert (daily.own(), daily.pairings) == ((), ())
     assert unfinished.read_all(daily.desk.home / "state") == ()
@@ -456,6 +451,23 @@ def test_an_import_that_cannot_be_written_down_leaves_nothing_on_the_key(daily, 
         pair_importing.import_content(daily.desk.circumstances(somebody), content.encode(), "seed.json", "blue")
     (folder / "0000000000000001.json").unlink()
     assert (daily.own(), daily.pairings) == ((), ())
+
+
+def test_of_two_imports_at_the_same_time_the_slower_one_leaves_nothing(daily, file_with):
+    content = file_with(made_up())
+
+    def act(text):
+        if "touch" in text and not daily.pairings:
+            daily.take(content, store_on_key=False)
+
+    daily.desk.set("blue", "touch=after:0.05")
+    slower = daily.desk.circumstances(daily.make_person(pins=[PIN], acts=act))
+    error = failing(pair_importing.import_content, slower, content.encode(), "seed.json", "blue")
+    assert (type(error), error.code) == (NotFoundError, "pairing_exists")
+    assert daily.own() == ()
+    [pairing] = daily.pairings
+    assert pairing.stored_on == ()
+    assert unfinished.read_all(slower.state) == ()
 
 
 def test_the_copy_on_the_primary_key_is_that_of_the_pairing(offline, daily):

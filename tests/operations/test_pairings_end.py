@@ -13,18 +13,11 @@ from keyctl.model import KeyState
 from keyctl.operations import forgetting, naming, resetting
 from keyctl.operations.naming import Notes
 from keyctl.store import blob_keys
-from keyctl.store import inventory as store
 from keyctl.store import state as local_state
 
 from ..core.coverage_parts import NOW, SEEN_AT, derived, pairing  # noqa: TID252  # found by path: no package to name
 
 LATER = "2026-09-01T08:00:00Z"
-
-
-def put(desk, *records):
-    with store.changing(desk.home, 0) as changes:
-        for record in records:
-            changes.put_pairing(record)
 
 
 def real(one):
@@ -47,7 +40,7 @@ def paired(desk):
             for key in (blue, green)
         ),
     )
-    put(desk, pair)
+    desk.put(pair)
     return the_pairing(desk)
 
 
@@ -86,7 +79,7 @@ def test_a_dry_run_tells_of_the_pairings_and_keeps_them(desk, person, paired):
 
 
 def test_without_anything_handed_over_a_yes_is_enough(desk, person, paired):
-    put(desk, replace(paired, derived=()))
+    desk.put(replace(paired, derived=()))
     who = person()
     forgetting.forget(desk.circumstances(who), "blue", dry_run=False)
     assert who.asked[0].endswith("Forget it?")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from keyctl.cli import promotion_text
-from keyctl.core import contexts, derivations, promotions
+from keyctl.core import promotions
 from keyctl.core.merging import Offered, merge
 from keyctl.core.pairings import Method, PairingState
 from keyctl.core.promotions import Concern, Replacement
@@ -37,7 +37,7 @@ from ..core.coverage_parts import (  # noqa: TID252  # found by path: there is n
     passkey,
     registration,
 )
-from .pairs import Pairs
+from .pairs import with_keys
 
 if TYPE_CHECKING:
     from keyctl.core.pairings import Pairing
@@ -45,26 +45,12 @@ if TYPE_CHECKING:
 TARGETS = ("rp:bank.example/kim", "sign:releases", "ssh:home.example")
 
 
-def put(desk, *records):
-    with store.changing(desk.home, 0) as changes:
-        for record in records:
-            changes.put_pairing(record)
-
-
 def of_seed(pairs, method=Method.ARKG) -> Pairing:
     """Blue and green, paired, with derived keys of which that for the host was handed over."""
-    made = pairs.paired(method)
-    assert made.seed is not None
-    some = [derivations.derive(made.seed, contexts.parse(target), now=SEEN_AT) for target in TARGETS]
-    some[2] = replace(some[2], handed_over_at=SEEN_AT)
-    made = replace(made, derived=tuple(some))
-    put(pairs.desk, made)
+    made = with_keys(pairs.paired(method), *TARGETS[:2], now=SEEN_AT)
+    made = with_keys(made, TARGETS[2], now=SEEN_AT, handed_over_at=SEEN_AT)
+    pairs.desk.put(made)
     return made
-
-
-@pytest.fixture
-def pairs(desk, person):
-    return Pairs(desk, person)
 
 
 def promote(pairs, who, text=None, *, dry_run=False, wanted=None, turn_s=0):
@@ -196,10 +182,7 @@ def test_a_pairing_without_a_noted_derived_key_is_not_called_needless(pairs):
 def by_hand(desk, backup="full"):
     """Blue and green, kept in step by hand."""
     blue, green = desk.know("blue"), desk.know("green", profile=backup)
-    put(
-        desk,
-        replace(pairing("blue", "green", method=Method.REGISTRATION), primary_id=blue.id, backup_id=green.id),
-    )
+    desk.put(replace(pairing("blue", "green", method=Method.REGISTRATION), primary_id=blue.id, backup_id=green.id))
 
 
 def test_keys_without_a_seed_are_promoted_too(desk, person):
@@ -239,7 +222,7 @@ def test_only_what_was_derived_in_a_promoted_pairing_is_replaced(pairs):
 def test_the_targets_tell_which_of_several_promotions_is_meant(pairs):
     made = of_seed(pairs)
     promote(pairs, pairs.person(0))
-    put(pairs.desk, replace(made, id="b" * 16, retired_at=NOW, derived=made.derived[:1]))
+    pairs.desk.put(replace(made, id="b" * 16, retired_at=NOW, derived=made.derived[:1]))
     assert replaced(pairs, "ssh:home.example").pairing.id == made.id
     with pytest.raises(NotFoundError) as caught:
         replaced(pairs, TARGETS[0])
@@ -271,7 +254,7 @@ def test_people_are_told_when_nothing_is_left_of_the_old_pairing(pairs):
 
 
 def test_people_are_told_when_nobody_can_sign_any_more(pairs):
-    put(pairs.desk, replace(of_seed(pairs), broken_at=NOW))
+    pairs.desk.put(replace(of_seed(pairs), broken_at=NOW))
     who = pairs.person(0)
     done = promote(pairs, who)
     assert not done.signs

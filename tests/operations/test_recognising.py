@@ -511,9 +511,7 @@ def test_a_key_that_was_seen_under_another_name_does_not_get_a_name_that_was_tak
     desk.know("theirs", pin=True)
     assert desk.seen("virtual:theirs").recognition is Recognition.PROVED
     mine, theirs = desk.record("blue"), desk.record("theirs")
-    with inventory.changing(desk.home, 0) as changes:
-        changes.put_key(replace(mine, name="old"))
-        changes.put_key(replace(theirs, name="blue"))
+    desk.put(replace(mine, name="old"), replace(theirs, name="blue"))
 
     for _ in range(2):
         assert desk.seen("virtual:theirs").recognition is Recognition.CHANGED

@@ -12,26 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from keyctl.core import contexts, derivations, p256, sshsig, times
+from keyctl.core import contexts, p256, sshsig, times
 from keyctl.core.pairings import Method
 from keyctl.core.ssh_wire import Reader
-from keyctl.errors import Exit, KeyctlError
+from keyctl.errors import Exit
 from keyctl.operations import pair_restoring, recovering
-from keyctl.store import inventory
-from tests.operations.pairs import Pairs
+from tests.failing import failing
+from tests.operations.pairs import with_keys
 
 MESSAGE = b"what is to be signed\n"
-
-
-@pytest.fixture
-def pairs(desk, person) -> Pairs:
-    return Pairs(desk, person)
-
-
-def failing(call, *args, **more) -> KeyctlError:
-    with pytest.raises(KeyctlError) as caught:
-        call(*args, **more)
-    return caught.value
 
 
 def sign(pairs, target="sign:release", content=MESSAGE, *, person=None, which=None, **more):
@@ -45,22 +34,12 @@ def sign(pairs, target="sign:release", content=MESSAGE, *, person=None, which=No
     )
 
 
-def put(pairs, pairing) -> None:
-    with inventory.changing(pairs.desk.home, 0) as changes:
-        changes.put_pairing(pairing)
-
-
-def with_key(pairing, target):
-    key = derivations.derive(pairing.seed, contexts.parse(target), now=times.now())
-    return replace(pairing, derived=(*pairing.derived, key))
-
-
 def test_a_raw_signature_verifies_under_the_derived_key(pairs):
     pairing = pairs.paired()
-    put(pairs, with_key(pairing, "sign:release"))
+    pairs.desk.put(with_keys(pairing, "sign:release"))
     signed = sign(pairs)
     assert p256.verifies(signed.public_key, hashlib.sha256(MESSAGE).digest(), signed.signature)
-    assert signed.public_key == with_key(pairing, "sign:release").derived[0].public_key
+    assert signed.public_key == with_keys(pairing, "sign:release").derived[0].public_key
     assert (signed.pairing, signed.method, signed.target) == ("blue/green", Method.ARKG, "sign:release")
     assert (signed.recorded, signed.sshsig, signed.file) == (True, None, None)
     assert pairs.touches() == 1
@@ -82,12 +61,12 @@ def test_a_key_that_is_not_recorded_is_the_same_as_if_it_were(pairs):
     pairing = pairs.paired()
     signed = sign(pairs)
     assert not signed.recorded
-    assert signed.public_key == with_key(pairing, "sign:release").derived[0].public_key
+    assert signed.public_key == with_keys(pairing, "sign:release").derived[0].public_key
     assert not pairs.desk.inventory.pairings[0].derived
 
 
 def test_after_a_restore_from_the_backup_key_it_signs_with_the_same_key(pairs):
-    before = with_key(pairs.paired(), "sign:release").derived[0].public_key
+    before = with_keys(pairs.paired(), "sign:release").derived[0].public_key
     for name in ("keys", "services", "pairings", "state"):
         shutil.rmtree(pairs.desk.home / name, ignore_errors=True)
     pair_restoring.restore(pairs.circumstances(pairs.person(), "virtual:green"), dry_run=False)
@@ -95,7 +74,7 @@ def test_after_a_restore_from_the_backup_key_it_signs_with_the_same_key(pairs):
 
 
 def test_a_retired_pairing_signs_for_that_is_what_it_is_kept_for(pairs):
-    put(pairs, replace(pairs.paired(), retired_at=times.now()))
+    pairs.desk.put(replace(pairs.paired(), retired_at=times.now()))
     assert sign(pairs).signature
 
 
@@ -141,8 +120,7 @@ def test_what_a_key_must_not_sign_is_refused_before_anybody_is_asked(pairs, targ
 
 
 def test_a_recorded_key_that_does_not_follow_from_the_seed_stops_it(pairs):
-    pairing = with_key(pairs.paired(), "sign:release")
-    put(pairs, replace(pairing, derived=(replace(with_key(pairing, "sign:x").derived[1], target="sign:release"),)))
+    pairs.desk.put(with_keys(pairs.paired(), "sign:x", target="sign:release"))
     person = pairs.person(1)
     error = failing(sign, pairs, person=person)
     assert (error.code, person.requests) == ("pairing_changed", [])

@@ -39,11 +39,12 @@ from keyctl.errors import (
 from keyctl.model import OWN_RP_ID, Waits
 from keyctl.operations import opening, software_child, software_process, software_seeds
 from keyctl.operations import software_messages as messages
-from keyctl.operations.software_messages import Failure, Made, Making, Request, Result, Signing, Tell, Trace
+from keyctl.operations.software_messages import Failure, Made, Request, Result, Signing, Tell, Trace
 from keyctl.store import state as local_state
 from keyctl.virtual import keys
 from keyctl.virtual.device import VirtualDevice
 from keyctl.virtual.hmac_secret import cred_random
+from tests.failing import failing
 
 PIN = "123456"
 IKM = b"i" * 32
@@ -67,8 +68,8 @@ class Table:
             self.pin = software_seeds.ask_pin(session, self.circumstances)
             self.key = session.key
 
-    def make(self, pin: str = PIN, exclude: tuple[bytes, ...] = (), **more: Any) -> Any:
-        return software_seeds.make(self.key, pin, replace(self.circumstances, **more), exclude)
+    def make(self, pin: str = PIN, **more: Any) -> Any:
+        return software_seeds.make(self.key, pin, replace(self.circumstances, **more))
 
     def sign(self, seed: Any, pin: str = PIN, **changed: Any) -> bytes:
         points = seed_cose.read_seed(seed.public_seed)
@@ -117,12 +118,6 @@ def public_key(seed: Any) -> bytes:
     return arkg.derive_public_key(seed_cose.read_seed(seed.public_seed), IKM, CTX).public_key
 
 
-def failing(call: Any, *args: Any, **more: Any) -> KeyctlError:
-    with pytest.raises(KeyctlError) as caught:
-        call(*args, **more)
-    return caught.value
-
-
 @pytest.mark.parametrize("profile", ["full", "small", "arkg", "fido2.0"])
 def test_what_is_derived_while_the_key_is_away_is_signed_for_later(desk: Any, person: Any, profile: str) -> None:
     table = Table(desk, person, profile)
@@ -149,14 +144,7 @@ def test_each_seed_is_another(table: Table) -> None:
     second = table.make()
     assert first.public_seed != second.public_seed
     assert first.user_id != second.user_id
-    error = failing(table.make, exclude=(first.credential_id,))
-    assert isinstance(error, UnsupportedError)
     assert len(table.on_key()) == 2
-
-
-def test_a_long_list_of_others_is_no_problem(table: Table) -> None:
-    seed = table.make(exclude=tuple(os.urandom(1000) for _ in range(200)))
-    assert [one["id"] for one in table.on_key()] == [seed.credential_id.hex()]
 
 
 @pytest.mark.parametrize("attended", [True, False])
@@ -170,7 +158,7 @@ def test_a_wrong_pin_costs_one_try_and_is_noted_where_nobody_typed_it(table: Tab
     assert (noted is None) == attended
     table.make()
     assert local_state.read_memory(table.circumstances.state, table.key.id).pin_failed_at is None
-    error = failing(table.sign, software_seeds.make(table.key, PIN, table.circumstances, ()), "654321")
+    error = failing(table.sign, software_seeds.make(table.key, PIN, table.circumstances), "654321")
     assert error.code == "pin_wrong"
 
 
@@ -338,7 +326,7 @@ def test_a_process_that_dies_is_reported(table: Table, number: int, name: str) -
             os.kill(child, signal.Signals[name])
 
     table.person.acts = act
-    request = request_for(table, Making(exclude=()))
+    request = request_for(table, None)
     # One that is stopped is waited for; 5 seconds more are for a touch.
     error = failing(software_process.answered, request, table.circumstances, quiet_s=-2, ending_s=1)
     assert (type(error), error.code, error.key) == (UnreachableError, "seed_process_failed", "green")
@@ -370,7 +358,7 @@ def test_it_ends_when_the_one_who_started_it_is_gone(table: Table) -> None:
                   transport=Transport.VIRTUAL, path="green", aaguid={table.key.aaguid!r})
         circumstances = Circumstances(home=home, state=home / "state", wanted="green", turn_s=0, asker=Asker(),
                                       waits=Waits(touch_s=60, plug_s=0, lock_s=0))
-        software_seeds.make(key, {PIN!r}, circumstances, ())
+        software_seeds.make(key, {PIN!r}, circumstances)
         """
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
@@ -435,7 +423,7 @@ def talk(line: bytes) -> subprocess.CompletedProcess[bytes]:
     return subprocess.CompletedProcess(command, process.returncode, said, complained)
 
 
-def request_for(table: Table, work: Making | Signing) -> Request:
+def request_for(table: Table, signing: Signing | None) -> Request:
     return Request(
         home=table.desk.home,
         state=table.circumstances.state,
@@ -446,12 +434,12 @@ def request_for(table: Table, work: Making | Signing) -> Request:
         aaguid=table.key.aaguid,
         label="green",
         pin=PIN,
-        work=work,
+        signing=signing,
     )
 
 
 def test_nothing_secret_is_ever_said(table: Table) -> None:
-    made = talk(messages.request_line(request_for(table, Making(exclude=()))))
+    made = talk(messages.request_line(request_for(table, None)))
     result = next(
         message.octets
         for message in map(messages.message_from, made.stdout.splitlines(keepends=True))
@@ -480,7 +468,7 @@ def test_nothing_secret_is_ever_said(table: Table) -> None:
 
 
 def test_what_goes_wrong_in_it_is_named_without_what_it_worked_on() -> None:
-    for line in (b"no request\n", b'{"work": {"exclude": []}, "home": "/", "state": "/", "pin": "987654"}\n'):
+    for line in (b"no request\n", b'{"signing": null, "home": "/", "state": "/", "pin": "987654"}\n'):
         done = talk(line)
         (message,) = map(messages.message_from, done.stdout.splitlines(keepends=True))
         assert isinstance(message, Failure)
@@ -530,7 +518,7 @@ def test_secrets_that_change_are_no_seed(table: Table) -> None:
     guard = GuardedDevice(Forgetful(table.desk.folder, "green"), "green", touch_s=0, lock_s=0, on_touch=lambda *_: None)
     with sessions.Session(found, guard) as session:
         session.use_pin(PIN)
-        error = failing(software_child.make, session, (), voice)
+        error = failing(software_child.make, session, voice)
     assert (type(error), error.code) == (UnreachableError, "key_nonsense")
     assert error.message.endswith(
         "with other secrets than the first time; the credential that was made on virtual:green was deleted again"
@@ -634,14 +622,14 @@ def test_every_message_arrives_as_it_was(message: messages.Message) -> None:
 
 
 @pytest.mark.parametrize(
-    "work",
+    "signing",
     [
-        Making(exclude=(b"a" * 64, b"")),
+        None,
         Signing(credential_id=b"a", public_seed=b"b", key_handle=b"c", ctx=b"", digest=b"d"),
     ],
 )
-def test_a_request_arrives_as_it_was_and_hides_the_pin(table: Table, work: Making | Signing) -> None:
-    request = replace(request_for(table, work), pin="pín\udc801234", home=Path("/a\udcffb"))
+def test_a_request_arrives_as_it_was_and_hides_the_pin(table: Table, signing: Signing | None) -> None:
+    request = replace(request_for(table, signing), pin="pín\udc801234", home=Path("/a\udcffb"))
     heard = messages.request_from(messages.request_line(request))
     assert heard == request
     assert {one.name for one in fields(heard)} == {one.name for one in fields(Request)}

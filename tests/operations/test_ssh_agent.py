@@ -15,17 +15,16 @@ from pathlib import Path
 
 import pytest
 
-from keyctl.core import contexts, derivations, key_formats, sshsig, times
+from keyctl.core import key_formats, sshsig
 from keyctl.core import ssh_agent_messages as messages
 from keyctl.core.ssh_wire import Reader, string
-from keyctl.errors import KeyctlError
 from keyctl.model import Waits
 from keyctl.operations import agent_socket, ssh_agent
-from keyctl.store import inventory
 from keyctl.virtual import keys
 from tests.core import ssh_parts
+from tests.failing import failing
 from tests.operations.agents import PATIENCE_S, Agents, Client, signing, verifies
-from tests.operations.pairs import PIN, Pairs
+from tests.operations.pairs import PIN, Pairs, with_keys
 
 HOST = "ssh:server.example.com"
 LABEL = "sign:release"
@@ -33,14 +32,9 @@ MESSAGE = sshsig.Message(namespace="file", hash="sha512", digest=bytes(64)).sign
 
 
 @pytest.fixture
-def pairs(desk, person) -> Pairs:
-    return Pairs(desk, person)
-
-
-@pytest.fixture
 def paired(pairs) -> Pairs:
     """Two keys, and derived keys that are recorded."""
-    record(pairs, pairs.paired(), LABEL, HOST, "rp:example.com")
+    pairs.desk.put(with_keys(pairs.paired(), LABEL, HOST, "rp:example.com"))
     return pairs
 
 
@@ -49,24 +43,12 @@ def agents(tmp_path) -> Agents:
     return Agents(tmp_path)
 
 
-def record(pairs, pairing, *targets):
-    derived = tuple(derive(pairing, target) for target in targets)
-    with inventory.changing(pairs.desk.home, 0) as changes:
-        changes.put_pairing(replace(pairing, derived=derived))
-
-
-def derive(pairing, target):
-    return derivations.derive(pairing.seed, contexts.parse(target), now=times.now())
+def public_key(pairing, target):
+    return with_keys(pairing, target).derived[-1].public_key
 
 
 def blob_of(pairs, target):
-    return key_formats.openssh_blob(derive(pairs.desk.inventory.pairings[0], target).public_key)
-
-
-def failing(call, *args, **more) -> KeyctlError:
-    with pytest.raises(KeyctlError) as caught:
-        call(*args, **more)
-    return caught.value
+    return key_formats.openssh_blob(public_key(pairs.desk.inventory.pairings[0], target))
 
 
 # What is offered.
@@ -97,8 +79,8 @@ def test_what_is_named_comes_first_recorded_or_not_and_once(paired, agents):
 
 def test_an_authorized_keys_file_brings_back_what_the_inventory_has_lost(pairs, agents):
     pairing = pairs.paired()
-    own = key_formats.openssh(derive(pairing, HOST).public_key, HOST)
-    other = key_formats.openssh(derive(pairing, "ssh:other.example.com").public_key, "ssh:elsewhere.example.com")
+    own = key_formats.openssh(public_key(pairing, HOST), HOST)
+    other = key_formats.openssh(public_key(pairing, "ssh:other.example.com"), "ssh:elsewhere.example.com")
     lines = [
         "# ecdsa-sha2-nistp256 comment",
         f'from="*.example.com",command="echo hi" {own}',

@@ -89,12 +89,6 @@ def office(desk, person):
     return Office(desk, person)
 
 
-@pytest.fixture
-def vault():
-    with keyrings.chosen(keyrings.Vault()) as backend:
-        yield backend
-
-
 def failing(kind, call, *arguments, **options):
     with pytest.raises(kind) as caught:
         call(*arguments, **options)
@@ -449,7 +443,10 @@ def test_what_unchanged_says(office):
         with opening.recognised(next(iter(opening.discover(office.desk.home).found)), circumstances, known) as session:
             sent = session.commands_sent
             told = unattended.unchanged(
-                session, circumstances, token or unattended.token_for(circumstances, session.key)
+                session,
+                office.note(),
+                token or unattended.token_for(circumstances, session.key),
+                office.desk.record("blue"),
             )
             assert session.commands_sent == sent
             return told

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from keyctl.core.health import Acceptance, Health, HealthCheck
 from keyctl.core.health_limits import Limits
+from keyctl.core.health_results import Acceptance, Health, HealthCheck
 from keyctl.core.results import CheckResult
 from keyctl.errors import StoreError, UsageError
 from keyctl.store import check_results, health_files

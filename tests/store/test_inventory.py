@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from inventories import ADDED_AT, BLUE, PAIR, SHOP, deriving, holding, keys, pairings, services
 
 from keyctl.errors import StoreError
+from keyctl.store import files, records
 from keyctl.store import inventory as store
-from keyctl.store import records
 
 ROOT = Path(__file__).parent.parent.parent
 GREEN = replace(BLUE, id="00000000000000c2", name="green")
@@ -327,7 +327,7 @@ def test_a_service_of_an_older_keyctl_whose_content_is_the_same_is_left_alone(fi
 
 
 def test_somebody_else_who_keeps_the_lock_is_told(filled, monkeypatch):
-    monkeypatch.setattr(store, "_SHORT_WAIT_S", 0.0)
+    monkeypatch.setattr(files, "_SHORT_WAIT_S", 0.0)
     with store.changing(filled, 0), pytest.raises(StoreError) as caught, store.changing(filled, 0):
         pass
     assert caught.value.code == "store_locked"

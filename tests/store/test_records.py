@@ -15,7 +15,7 @@ from inventories import ADDED_AT, BLUE, PAIR, SHOP, derived, keys, pairings, pas
 
 from keyctl.core import arkg, binding, contexts, p256, seed_cose, times
 from keyctl.errors import StoreError
-from keyctl.store import migrations, pairing_records, records
+from keyctl.store import health_files, loss_records, migrations, pairing_records, records
 
 FOLDER = Path(__file__).parent.parent / "vectors" / "store"
 EXAMPLES = sorted(FOLDER.glob("*.json"))
@@ -26,6 +26,8 @@ KINDS = {
     "key": (records.key_from, records.key_to),
     "service": (records.service_from, records.service_to),
     "pairing": (pairing_records.pairing_from, pairing_records.pairing_to),
+    "loss": (loss_records.record_from, loss_records.record_to),
+    "accepted": (health_files.acceptances_from, health_files.acceptances_to),
 }
 ANY_JSON = st.recursive(
     st.none()

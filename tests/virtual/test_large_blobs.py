@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
-
 import pytest
 from fido2.ctap import CtapError
 from fido2.ctap2 import ClientPin, LargeBlobs
@@ -12,6 +10,7 @@ from hypothesis import strategies as st
 
 from keyctl.virtual import keys
 from keyctl.virtual.device import VirtualDevice
+from tests.blob_arrays import summed
 
 ERR = CtapError.ERR
 PERMISSION = ClientPin.PERMISSION
@@ -21,10 +20,6 @@ EMPTY = bytes.fromhex("8076be8b528d0075f7aae98d6fa57a6d3c")  # CTAP 2.2, section
 def refused(code):
     """The key answers with this status."""
     return pytest.raises(CtapError, match=f"^CTAP error: 0x{code:02X} ")
-
-
-def summed(array: bytes) -> bytes:
-    return array + sha256(array).digest()[:16]
 
 
 def writer(bench) -> LargeBlobs:

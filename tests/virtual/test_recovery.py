@@ -665,7 +665,7 @@ ANYTHING = st.recursive(
 )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.dictionaries(st.sampled_from([1, 2, 3, 4, 0xFF, -1]), ANYTHING, min_size=1, max_size=2))
 def test_no_seed_makes_the_key_stumble(primary, changes):
     good = {1: 0, 2: bytes(16), 3: [], 4: b"", 0xFF: p256.base_multiple(9)}
@@ -683,7 +683,7 @@ def test_no_seed_makes_the_key_stumble(primary, changes):
     }
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ids=st.lists(st.binary(max_size=90) | st.binary(min_size=81, max_size=81).map(b"\0".__add__), max_size=3))
 def test_no_id_makes_the_key_stumble(backup, ids):
     backup.export()

@@ -10,10 +10,8 @@ from keyctl.cli.frame import Command, Outcome
 from keyctl.core.text import visible
 
 if TYPE_CHECKING:
-    from keyctl.core.diagnosis_facts import Check, Diagnosis
+    from keyctl.core.diagnosis_facts import Diagnosis
 
-#: How a check begins that gets lines of its own.
-_WORDS = {"fail": "problem", "warn": "warning", "ok": "note"}
 #: What is in one line with its like, and how that line begins.
 _SUMMARIES = {"ok": "fine", "skip": "skipped"}
 
@@ -35,27 +33,15 @@ def COMMAND(context: click.Context) -> Outcome:  # noqa: N802  # as in the catal
 
 def _text(found: Diagnosis) -> str:
     """A paragraph for each finding, worst first, and a line for all that is fine."""
+    from keyctl.cli import check_text
+
     lines: list[str] = []
     summaries: dict[str, list[str]] = {result: [] for result in _SUMMARIES}
     told: set[str] = set()
     for check in found.checks:
         if check.result in {"fail", "warn"} or (check.result == "ok" and check.hint):
-            lines += _paragraph(check, told)
+            lines += check_text.paragraph(check.result, check.message, check.hint, told)
         else:
             summaries[check.result].append(visible(check.message))
     lines += [f"{_SUMMARIES[result]}: {'; '.join(those)}" for result, those in summaries.items() if those]
     return "\n".join(lines)
-
-
-def _paragraph(check: Check, told: set[str]) -> list[str]:
-    """The check and below it the hint, unless that was *told* already for another key."""
-    hint = check.hint or ""
-    if hint in told:
-        hint = "(what to do: as above)"
-    elif hint:
-        told.add(hint)
-    # The lines are the hint's own: what is hostile in it was made visible when it was written.
-    return [
-        f"{_WORDS[check.result]}: {visible(check.message)}",
-        *(f"  {visible(line)}" for line in hint.split("\n") if line),
-    ]

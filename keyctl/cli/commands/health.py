@@ -14,7 +14,7 @@ from keyctl.cli.options import settings_of, unicode_text
 
 if TYPE_CHECKING:
     from keyctl.cli.options import Settings
-    from keyctl.core.health import Health
+    from keyctl.core.health_results import Health
     from keyctl.operations.accepting import AcceptedFindings
     from keyctl.operations.timers import TimerFiles
 

@@ -9,7 +9,7 @@ import click
 from keyctl.cli.completions import files
 from keyctl.cli.frame import Group, Outcome
 from keyctl.cli.options import settings_of
-from keyctl.core.text import visible
+from keyctl.core.text import counted, visible
 
 if TYPE_CHECKING:
     from keyctl.core.merged_records import Conflict
@@ -99,7 +99,7 @@ def _exported(result: InventoryExport) -> str:
     if result.content is not None:
         return result.content
     wrote = "wrote" if result.changed else "would write"
-    return visible(f"{wrote} {_count(result.keys, 'key')} and {_count(result.services, 'service')} to {result.file}")
+    return visible(f"{wrote} {counted(result.keys, 'key')} and {counted(result.services, 'service')} to {result.file}")
 
 
 def _imported(result: InventoryImport) -> str:
@@ -113,7 +113,7 @@ def _imported(result: InventoryImport) -> str:
 def _counts(result: InventoryImport) -> str:
     would = "would be " if result.dry_run else ""
     counts = f"{len(result.added)} {would}added, {len(result.changed)} {would}changed, {result.unchanged} as before"
-    return f"{counts}; {_count(len(result.conflicts), 'conflict')}" if result.conflicts else counts
+    return f"{counts}; {counted(len(result.conflicts), 'conflict')}" if result.conflicts else counts
 
 
 def _described(record: Change | Conflict) -> str:
@@ -135,7 +135,3 @@ def _value(value: Any) -> str:
     if isinstance(value, bytes):
         return value.hex()[:16]
     return ", ".join(value) if isinstance(value, tuple) else str(value)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -82,11 +82,13 @@ def _table(keys: Sequence[Key]) -> str:
 
 def _state(key: Key) -> str | None:
     """Whether the key is there and can be used, in a word or two."""
+    from keyctl.core import times
+
     words = [key.state.value] if key.state in {KeyState.LOST, KeyState.RESET} else []
     if key.connected:
         words.append(key.access or "?")
     else:
-        words.append(f"last seen {key.last_seen[:10]}" if key.last_seen else "not connected")
+        words.append(f"last seen {times.day(key.last_seen)}" if key.last_seen else "not connected")
     return ", ".join(words)
 
 

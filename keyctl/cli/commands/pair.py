@@ -9,31 +9,19 @@ import click
 
 from keyctl.cli.commands.pair_derive import DERIVE
 from keyctl.cli.commands.pair_transfer import EXPORT, IMPORT
-from keyctl.cli.completions import known_names, pairing_names
+from keyctl.cli.completions import known_names
 from keyctl.cli.frame import Group, Outcome
-from keyctl.cli.options import unicode_text
+from keyctl.cli.options import pairing_argument, unicode_text
 from keyctl.core.text import visible
 from keyctl.errors import KeyctlError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator
 
     from keyctl.operations.asking import Circumstances
     from keyctl.operations.pair_creating import Creation
 
 _METHODS = ("auto", "arkg", "webauthn_draft", "software", "registration")
-_PAIRING_HELP = "The backup key's name, or PRIMARY/BACKUP; needed where there are several."
-
-
-def _pairing(command: Callable[..., Outcome]) -> Callable[..., Outcome]:
-    return click.argument(
-        "pairing",
-        required=False,
-        metavar="[PAIRING]",
-        callback=unicode_text,
-        shell_complete=pairing_names,
-        help=_PAIRING_HELP,
-    )(command)
 
 
 @click.group(name="pair", cls=Group, short_help="Pair a primary key with a backup key, and keep the pairing in order.")
@@ -90,7 +78,7 @@ def _create(
     Asks for the PIN of both. Plug in both, or one after the other: keyctl says which. With registration neither is
     needed. No web site accepts derived keys as a log-in today; they are good for SSH and signatures.
     """
-    from keyctl.cli import app
+    from keyctl.cli import app, pair_text
     from keyctl.core.pairings import Method
     from keyctl.operations import naming, pair_creating
 
@@ -106,7 +94,7 @@ def _create(
             allow_unattested=allow_unattested,
             dry_run=dry_run,
         )
-    return Outcome(data=result, text=lambda: _created(result, primary, backup), notes=_creation_notes(result))
+    return Outcome(data=result, text=lambda: _created(result, primary, backup), notes=pair_text.after_creating(result))
 
 
 @COMMAND.command(name="list", short_help="List all pairings.")
@@ -114,33 +102,33 @@ def _create(
 def _list(context: click.Context) -> Outcome:
     """List all pairings, with the fingerprints of their seeds; no key is needed."""
     from keyctl.cli import app, pair_text
-    from keyctl.operations import pair_leftovers, pair_views
+    from keyctl.operations import pair_unfinished, pair_views
 
     circumstances = app.circumstances(context)
     pairings = pair_views.every(circumstances)
-    notes = pair_leftovers.told(circumstances)
+    notes = pair_unfinished.told(circumstances)
     if not pairings:
         notes.append("no two keys are paired: `keyctl pair create PRIMARY BACKUP`")
     return Outcome(data={"pairings": pairings}, text=lambda: pair_text.table(pairings), notes=notes)
 
 
 @COMMAND.command(name="show", short_help="Show all that is noted of a pairing.")
-@_pairing
+@pairing_argument
 @click.pass_context
 def _show(context: click.Context, *, pairing: str | None) -> Outcome:
     """Show all that is noted of a pairing: its seed, its drills, what was derived, and what only one key opens."""
     from keyctl.cli import app, pair_text
-    from keyctl.operations import pair_leftovers, pair_views
+    from keyctl.operations import pair_unfinished, pair_views
 
     circumstances = app.circumstances(context)
     shown = pair_views.one(circumstances, pairing)
     return Outcome(
-        data={"pairings": (shown,)}, text=lambda: pair_text.block(shown), notes=pair_leftovers.told(circumstances)
+        data={"pairings": (shown,)}, text=lambda: pair_text.block(shown), notes=pair_unfinished.told(circumstances)
     )
 
 
 @COMMAND.command(name="verify", short_help="Have the backup key show that it works.")
-@_pairing
+@pairing_argument
 @click.pass_context
 def _verify(context: click.Context, *, pairing: str | None) -> Outcome:
     """Have the backup key show that it works: the drill. Only that key is needed, with its PIN.
@@ -161,7 +149,7 @@ def _verify(context: click.Context, *, pairing: str | None) -> Outcome:
 
 
 @COMMAND.command(name="remove", short_help="End a pairing, and delete it from its keys.")
-@_pairing
+@pairing_argument
 @click.option(
     "--leftovers", is_flag=True, help="Instead: delete what a pairing that was interrupted has left on the keys."
 )
@@ -230,13 +218,13 @@ def _restore(context: click.Context, *, pairing: str | None, confirm: str | None
 @contextlib.contextmanager
 def _left_told(circumstances: Circumstances) -> Iterator[None]:
     """Name what an interrupted pairing leaves on the keys, at once and not only when the next one is begun."""
-    from keyctl.operations import pair_leftovers
+    from keyctl.operations import pair_unfinished
 
     try:
         yield
     except KeyboardInterrupt:
         with contextlib.suppress(KeyctlError):
-            for line in pair_leftovers.told(circumstances):
+            for line in pair_unfinished.told(circumstances):
                 circumstances.asker.tell(line)
         raise
 
@@ -247,9 +235,3 @@ def _created(result: Creation, primary: str, backup: str) -> str:
     if result.pairing is None:
         return visible(f"{primary} and {backup} could be paired by the method {result.method}; nothing was changed")
     return pair_text.block(result.pairing)
-
-
-def _creation_notes(result: Creation) -> Sequence[str]:
-    from keyctl.cli import pair_text
-
-    return pair_text.after_creating(result)

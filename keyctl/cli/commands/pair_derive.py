@@ -8,7 +8,7 @@ import click
 
 from keyctl.cli.completions import files, pairing_names
 from keyctl.cli.frame import Command, Outcome
-from keyctl.cli.options import unicode_text
+from keyctl.cli.options import unicode_texts
 from keyctl.core.text import visible
 
 if TYPE_CHECKING:
@@ -20,19 +20,12 @@ if TYPE_CHECKING:
 _PREFIXES = ("rp:", "ssh:", "sign:")
 
 
-def _unicode_texts(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    """As :func:`unicode_text`, for each of them."""
-    for value in values:
-        unicode_text(context, parameter, value)
-    return values
-
-
 @click.command(name="derive", cls=Command, short_help="Make public keys on the backup key's behalf, without it.")
 @click.argument(
     "words",
     metavar="[PAIRING]",
     nargs=-1,
-    callback=_unicode_texts,
+    callback=unicode_texts,
     shell_complete=pairing_names,
     help="The backup key's name, or PRIMARY/BACKUP; needed where there are several pairings.",
 )
@@ -41,7 +34,7 @@ def _unicode_texts(context: click.Context, parameter: click.Parameter, values: t
     "targets",
     metavar="TARGET",
     multiple=True,
-    callback=_unicode_texts,
+    callback=unicode_texts,
     help="What the key is for: rp:DOMAIN, rp:DOMAIN/ACCOUNT, ssh:HOST or sign:LABEL; may be given several times.",
 )
 @click.option(
@@ -58,7 +51,7 @@ def _unicode_texts(context: click.Context, parameter: click.Parameter, values: t
     "--handed-over",
     metavar="TARGET",
     multiple=True,
-    callback=_unicode_texts,
+    callback=unicode_texts,
     help="Note that the key derived for TARGET is installed there; may be given several times. Needs no key.",
 )
 @click.option("--dry-run", is_flag=True, help="Make the keys, ask no security key, and record nothing.")

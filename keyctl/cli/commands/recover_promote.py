@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from keyctl.cli.completions import pairing_names
 from keyctl.cli.frame import Command, Outcome
-from keyctl.cli.options import unicode_text
+from keyctl.cli.options import pairing_argument
 
 if TYPE_CHECKING:
     from keyctl.operations.promoting import Promotion
@@ -17,14 +16,7 @@ if TYPE_CHECKING:
 @click.command(
     name="promote", cls=Command, short_help="Put the backup key in the place of the lost primary key, for good."
 )
-@click.argument(
-    "pairing",
-    metavar="[PAIRING]",
-    required=False,
-    callback=unicode_text,
-    shell_complete=pairing_names,
-    help="The backup key's name, or PRIMARY/BACKUP; needed where there are several.",
-)
+@pairing_argument
 @click.option(
     "--replaced",
     metavar="TARGET",

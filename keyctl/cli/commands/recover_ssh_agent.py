@@ -8,8 +8,7 @@ import click
 
 from keyctl.cli.completions import files, pairing_names
 from keyctl.cli.frame import Command, Outcome
-from keyctl.cli.options import settings_of, unicode_text
-from keyctl.core.text import is_unicode
+from keyctl.cli.options import settings_of, unicode_text, unicode_texts
 
 if TYPE_CHECKING:
     from keyctl.cli.options import Settings
@@ -36,12 +35,6 @@ class _WithCommand(Command):
             raise click.UsageError("After -- comes a command to run.", ctx)
         ctx.params[_COMMAND] = tuple(words)
         return rest
-
-
-def _unicode_texts(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    if not all(map(is_unicode, values)):
-        raise click.BadParameter("The text is not valid UTF-8.")
-    return values
 
 
 def _minutes(_context: click.Context, _parameter: click.Parameter, value: int | None) -> int | None:
@@ -74,7 +67,7 @@ def _minutes(_context: click.Context, _parameter: click.Parameter, value: int | 
     "targets",
     metavar="TARGET",
     multiple=True,
-    callback=_unicode_texts,
+    callback=unicode_texts,
     help="Offer the key for ssh:HOST or sign:LABEL first, recorded or not; may be given several times.",
 )
 @click.option(

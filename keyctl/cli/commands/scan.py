@@ -8,7 +8,7 @@ import click
 
 from keyctl.cli.frame import Command, Outcome
 from keyctl.core.names import quoted
-from keyctl.core.text import visible
+from keyctl.core.text import counted, visible
 from keyctl.model import Recognition
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ def _text(result: Scan) -> str:
 def _key(scanned: ScannedKey) -> str:
     counts = []
     if scanned.passkeys is not None:
-        counts.append(_counted(scanned.passkeys, "passkey"))
+        counts.append(counted(scanned.passkeys, "passkey"))
     if scanned.registrations:
-        counts.append(_counted(scanned.registrations, "registration"))
+        counts.append(counted(scanned.registrations, "registration"))
     first = ", ".join(counts) or "nothing was read"
     if scanned.note:
         first += f"; {scanned.note}"
@@ -69,10 +69,6 @@ def _key(scanned: ScannedKey) -> str:
     lines += [f"  - {_entry(entry)}" for entry in scanned.removed]
     lines += [f"  ? {_entry(entry)} did not answer; it is kept" for entry in scanned.unknown]
     return "\n".join(visible(line) for line in lines)
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _entry(entry: Entry) -> str:
