@@ -107,6 +107,28 @@ def test_a_conflict_copy_of_the_inventory_is_a_problem(run, home):
 
 
 @pytest.mark.usefixtures("calm")
+@pytest.mark.parametrize(
+    ("copy", "plain"),
+    [
+        ("lost/0123456789abcdef.sync-conflict-20260131-080000-ABCDEFG.json", "0123456789abcdef.json"),
+        ("drills/0123456789abcdef (Kim's conflicted copy 2026-01-31).json", "0123456789abcdef.json"),
+        ("accepted.sync-conflict-20260131-080000-ABCDEFG.json", "accepted.json"),
+        ("health (1).toml", "health.toml"),
+    ],
+)
+def test_a_conflict_copy_beside_the_inventory_is_a_warning(run, home, copy, plain):
+    (home / copy).parent.mkdir(parents=True, mode=0o700, exist_ok=True)
+    home.chmod(0o700)
+    (home / copy).write_text("{}")
+    (home / plain).write_text("{}")
+    (home / "virtual").mkdir()
+    done = run("doctor", "--json").document
+    [found] = [check for check in done["data"]["checks"] if check["id"] == "inventory" and check["result"] != "ok"]
+    assert found["result"] == "warn"
+    assert f"{copy} is a second version of {plain}, " in found["message"]
+
+
+@pytest.mark.usefixtures("calm")
 def test_a_weekly_check_that_runs_only_while_somebody_is_logged_in(run, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     assert run("health", "timer", "--write").status == 0
