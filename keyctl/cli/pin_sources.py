@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import time
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+from keyctl.core.text import reason_of
 from keyctl.errors import Details, PinError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from keyctl.cli.options import Settings
     from keyctl.operations.asking import PinRequest
 
 #: Longer lines are no PIN; also the bound on what is read from a pipe that never ends.
 _MAX_LINE_BYTES = 1024
+#: More than any password manager says of an entry beside the PIN.
+_MAX_OUTPUT_BYTES = 256 * 1024
 #: Seconds that a PIN command may take: password managers ask people.
 COMMAND_LIMIT_S = 120.0
 
@@ -91,25 +95,60 @@ class _Command:
             raise UsageError("usage", "--pin-command is empty", "give a program and its arguments")
 
     def __call__(self, request: PinRequest) -> str:
-        import subprocess
+        from subprocess import TimeoutExpired
 
         environment = os.environ | {"KEYCTL_KEY": request.key, "KEYCTL_PIN_PURPOSE": request.purpose}
         name = self._words[0]
         try:
-            done = subprocess.run(  # noqa: S603  # no shell; the words are the user's
-                self._words, env=environment, stdout=subprocess.PIPE, timeout=COMMAND_LIMIT_S, check=False
-            )
-        except subprocess.TimeoutExpired as error:
+            status, output = _run(self._words, environment)
+        except TimeoutExpired as error:
             raise _missing(f"{name} gave no PIN within {COMMAND_LIMIT_S:g} s", request) from error
         except OSError as error:
-            raise _missing(f"cannot run {name}: {(error.strerror or str(error)).lower()}", request) from error
+            raise _missing(f"cannot run {name}: {reason_of(error)}", request) from error
         except ValueError as error:
             # Names in an inventory may hold anything; a variable takes no NUL.
             raise _missing(f"cannot tell {name} which key it is for: its name has a NUL in it", request) from error
-        if done.returncode != 0:
-            raise _missing(f"{name} failed with status {done.returncode}", request)
-        line = done.stdout.split(b"\n", 1)[0][: _MAX_LINE_BYTES + 1]
+        if len(output) > _MAX_OUTPUT_BYTES:
+            raise _missing(f"{name} says more than a PIN and a few lines", request)
+        if status != 0:
+            raise _missing(f"{name} failed with status {status}", request)
+        line = output.split(b"\n", 1)[0][: _MAX_LINE_BYTES + 1]
         return _decoded(line.removesuffix(b"\r"), name, request)
+
+
+def _run(words: Sequence[str], environment: Mapping[str, str]) -> tuple[int, bytes]:
+    """The exit status of a program, and what it printed, of which no more is read than what is too much.
+
+    Raises:
+        OSError: It cannot be run.
+        ValueError: Something in *environment* cannot be told.
+        subprocess.TimeoutExpired: It is not at its end in time.
+    """
+    import subprocess
+    import threading
+
+    end = time.monotonic() + COMMAND_LIMIT_S
+    process = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE)  # noqa: S603  # no shell; the words are the user's
+    parts: list[bytes] = []
+
+    def read() -> None:
+        assert process.stdout is not None
+        with process.stdout as stream:
+            parts.append(stream.read(_MAX_OUTPUT_BYTES + 1))
+
+    try:
+        # On a thread: what the program has started may keep the pipe open for ever.
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
+        reader.join(COMMAND_LIMIT_S)
+        if reader.is_alive():
+            raise subprocess.TimeoutExpired(words, COMMAND_LIMIT_S)
+        status = process.wait(max(0.0, end - time.monotonic()))
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    return status, b"".join(parts)
 
 
 def _stdin_lines() -> Iterator[bytes]:
@@ -134,10 +173,8 @@ def _private_file(path: str) -> BinaryIO:
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise UsageError(
-            "pin_file_unsafe", f"cannot read {path}: {reason}", "check the name", details=Details(file=path)
-        ) from error
+        message = f"cannot read {path}: {reason_of(error)}"
+        raise UsageError("pin_file_unsafe", message, "check the name", details=Details(file=path)) from error
     status = os.fstat(descriptor)
     # A pipe from process substitution is as private as the processes at its ends.
     usable = stat.S_ISREG(status.st_mode) or stat.S_ISFIFO(status.st_mode)

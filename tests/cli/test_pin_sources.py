@@ -186,6 +186,8 @@ def test_only_the_lines_needed_are_read(shell, blue):
         ("/", "cannot run /: permission denied"),
         ("sh -c 'echo 123456; exit 3'", "sh failed with status 3"),
         ("sh -c 'kill -9 $$'", "sh failed with status -9"),
+        ("yes 123456", "yes says more than a PIN and a few lines"),
+        ("cat /dev/zero", "cat says more than a PIN and a few lines"),
     ],
 )
 def test_command_that_fails_costs_no_try(run, virtual, blue, command, message):
