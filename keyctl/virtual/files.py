@@ -12,6 +12,7 @@ import contextlib
 import errno
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from keyctl.core.text import reason_of
 from keyctl.store.files import lock, make_private_folder, read_json, remove, unreadable, write_json
 from keyctl.virtual.settings import settings_from_json
 from keyctl.virtual.state import Ram, state_from_json
@@ -95,7 +96,7 @@ class KeyFiles:
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError as error:
-            raise unreadable(path, (error.strerror or str(error)).lower()) from error
+            raise unreadable(path, reason_of(error)) from error
         return True
 
     def settings(self) -> Settings:

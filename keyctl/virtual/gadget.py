@@ -15,6 +15,7 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keyctl.core.text import reason_of
 from keyctl.errors import UnreachableError
 from keyctl.virtual.hid_bus import REPORT_DESCRIPTOR, UsbIdentity, run
 from keyctl.virtual.hid_responder import REPORT_BYTES
@@ -76,9 +77,8 @@ def serve(
 
 
 def _refused(error: OSError) -> UnreachableError:
-    reason = (error.strerror or str(error)).lower()
     place = f" ({error.filename})" if error.filename else ""
-    return UnreachableError("attach_failed", f"cannot make a USB device: {reason}{place}", _HINT)
+    return UnreachableError("attach_failed", f"cannot make a USB device: {reason_of(error)}{place}", _HINT)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from keyctl.core.text import reason_of
 from keyctl.errors import UnreachableError
 
 if TYPE_CHECKING:
@@ -181,8 +182,7 @@ class _Line:
         except BlockingIOError:
             return reports
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
             raise UnreachableError(
-                "attach_failed", f"the virtual key fell off the bus: {reason}", "attach it again"
+                "attach_failed", f"the virtual key fell off the bus: {reason_of(error)}", "attach it again"
             ) from error
         return reports

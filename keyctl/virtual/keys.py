@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from keyctl.core.text import reason_of
 from keyctl.errors import Details, NotFoundError, StoreError, UsageError
 from keyctl.store.files import lock, unreadable
 from keyctl.virtual.attachment import attached_to, attachment
@@ -102,7 +103,7 @@ def entries(folder: Path) -> tuple[VirtualKey | StoreError, ...]:
     except FileNotFoundError:
         return ()
     except OSError as error:
-        raise unreadable(folder, (error.strerror or str(error)).lower()) from error
+        raise unreadable(folder, reason_of(error)) from error
     found: list[VirtualKey | StoreError] = []
     for name in names:
         try:

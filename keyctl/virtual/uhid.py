@@ -11,6 +11,7 @@ import os
 import struct
 from typing import TYPE_CHECKING, NoReturn
 
+from keyctl.core.text import reason_of
 from keyctl.errors import UnreachableError
 from keyctl.virtual.hid_bus import REPORT_DESCRIPTOR, UsbIdentity, run
 from keyctl.virtual.hid_responder import REPORT_BYTES
@@ -106,8 +107,7 @@ def _refuse(error: OSError) -> NoReturn:
         hint = "run it as root: whoever may make input devices could type for others"
     else:
         hint = "load the driver with `modprobe uhid`; kernels of containers and small virtual machines may lack it"
-    reason = (error.strerror or str(error)).lower()
-    raise UnreachableError("attach_failed", f"cannot make a USB key with {DEVICE}: {reason}", hint) from error
+    raise UnreachableError("attach_failed", f"cannot make a USB key with {DEVICE}: {reason_of(error)}", hint) from error
 
 
 class _UhidPort:
