@@ -110,7 +110,7 @@ def _by_seed(
     circumstances: Circumstances, inventory: Inventory, pairing: Pairing, points: SeedPublicKey
 ) -> tuple[str | None, str | None]:
     """What went wrong, and the recorded target that was signed for."""
-    recorded = next((key for key in pairing.derived if key.replaced_at is None), None)
+    recorded = next((key for key in pairing.derived if not key.is_replaced), None)
     try:
         if recorded is not None:
             _require_recomputed(pairing, recorded)

@@ -34,6 +34,7 @@ class DerivedView:
     endorsed: bool | None
     created_at: str
     handed_over_at: str | None
+    #: None: nothing took its place, or it was handed over again after that.
     replaced_at: str | None
 
 
@@ -129,7 +130,7 @@ def view(inventory: Inventory, pairing: Pairing) -> PairingView:
                 endorsed=key.target in endorsed if endorsed is not None else None,
                 created_at=key.created_at,
                 handed_over_at=key.handed_over_at,
-                replaced_at=key.replaced_at,
+                replaced_at=key.replaced_at if key.is_replaced else None,
             )
             for key in pairing.derived
         ),

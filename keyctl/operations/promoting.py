@@ -210,7 +210,7 @@ def _told(inventory: Inventory, pairing: Pairing, *, changed: bool) -> Promotion
             target=key.target,
             fingerprint=fingerprints[key.target],
             handed_over_at=key.handed_over_at,
-            replaced_at=key.replaced_at,
+            replaced_at=key.replaced_at if key.is_replaced else None,
             replacement=promotions.replacement_of(key),
         )
         for key in pairing.derived

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from keyctl.cli import promotion_text
-from keyctl.core import promotions
+from keyctl.core import contexts, promotions
 from keyctl.core.merging import Offered, merge
 from keyctl.core.pairings import Method, PairingState
 from keyctl.core.promotions import Concern, Replacement
@@ -22,7 +22,7 @@ from keyctl.errors import (
     UsageError,
 )
 from keyctl.model import KeyState, Role
-from keyctl.operations import promoting
+from keyctl.operations import deriving, promoting
 from keyctl.store import inventory as store
 from keyctl.store import state as local_state
 from keyctl.virtual import keys
@@ -95,6 +95,16 @@ def test_each_derived_key_is_listed_until_it_is_replaced(pairs):
     assert not replaced(pairs, "ssh:home.example").changed
     assert not replaced(pairs, *TARGETS, dry_run=True).changed
     assert sum(one.replaced_at is None for one in replaced(pairs, *TARGETS).derived) == 0
+
+
+def test_a_key_that_is_installed_again_is_to_be_replaced_again(pairs):
+    made = of_seed(pairs)
+    earlier = [replace(one, replaced_at=SEEN_AT, handed_over_at=None) for one in made.derived]
+    pairs.desk.put(replace(made, derived=tuple(earlier), retired_at=SEEN_AT))
+    deriving.hand_over(pairs.circumstances(pairs.person(0)), None, [contexts.parse("sign:releases")])
+    told = promote(pairs, pairs.person(0))
+    assert [one.target for one in told.derived if one.replaced_at is None] == ["sign:releases"]
+    assert replaced(pairs, "sign:releases").changed
 
 
 def test_a_second_time_it_is_told_again_without_a_key(pairs):
