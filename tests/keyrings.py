@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-PATIENCE_S = 20
+PATIENCE_S = 60
 #: A bus that starts no service by itself: neither another keyring nor a window that asks for a password.
 BUS = """<busconfig>
 <type>session</type>

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: Seconds; only a program that hangs takes so long.
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
 CTRL_C = "\x03"
 CTRL_D = "\x04"
 

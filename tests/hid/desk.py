@@ -62,8 +62,8 @@ class Running:
     def __init__(self, job: Job) -> None:
         self.job = job
 
-    def told(self, seconds: float = 30) -> Told:
-        done = self.job.wait(seconds)
+    def told(self) -> Told:
+        done = self.job.wait()
         assert done.stdout, done.stderr
         return Told(done.status, json.loads(done.stdout), done.stderr)
 

@@ -19,7 +19,7 @@ from keyctl.virtual import gadget, keys, uhid
 from keyctl.virtual.device import VirtualDevice
 from keyctl.virtual.hid_bus import UsbIdentity
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class CountingDevice(VirtualDevice):

@@ -10,9 +10,6 @@ import pytest
 from clients import Libfido2
 from desk import NOBODY, WAITING_FOR_TOUCH
 
-#: As long as a person may take for the touch, and then some.
-LONG_S = 60
-
 
 def test_key_with_the_serial_blinks_and_no_other(computer, shelf):
     green, red = shelf.plug("green"), shelf.plug("red")
@@ -35,7 +32,7 @@ def test_key_that_is_touched_is_taken_and_the_other_stops_blinking(computer, she
     chosen, left = shelf.plug("chosen", profile=touched), shelf.plug("left", "uhid", profile=other)
     left.set("touch=never")
     chosen.set("touch=after:1")
-    told = computer.start_keyctl("info", terminal=True).told(LONG_S)
+    told = computer.start_keyctl("info", terminal=True).told()
     assert told.data["key"]["selector"] == chosen.selector
     assert "touch the one you mean" in told.said
     # It would be busy if it still waited for a touch.
@@ -50,7 +47,7 @@ def test_keys_stop_blinking_at_ctrl_c(computer, shelf):
     for key in keys:
         computer.probe("await_keepalive", key.node, WAITING_FOR_TOUCH)
     running.job.kill(signal.SIGINT)
-    assert running.job.wait(LONG_S).status == 130
+    assert running.job.wait().status == 130
     for key in keys:
         assert Libfido2(computer, key).told()["proto"] == "0x02"
 
@@ -64,7 +61,7 @@ def test_key_that_is_pulled_is_out_of_the_choice(computer, shelf):
         computer.probe("await_keepalive", key.node, WAITING_FOR_TOUCH)
     goes.pull()
     stays.set("touch=now")
-    told = running.told(LONG_S)
+    told = running.told()
     assert told.data["key"]["selector"] == stays.selector
 
 

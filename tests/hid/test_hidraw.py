@@ -119,7 +119,7 @@ def test_silent_keys_keep_nobody_waiting(computer, shelf):
     with shelf.freeze():
         second = computer.start_keyctl("info", "-k", dumb.selector)
         for running in (first, second):
-            told = running.told(seconds=25)
+            told = running.told()
             assert (told.status, told.code) == (8, "key_silent")
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 DRIVERS = ("/usr/lib/pcsc/drivers/serial/libifdvpcd.so", "/usr/local/lib/pcsc/drivers/serial/libifdvpcd.so")
 SLOTS = 2
 #: For what takes at most a second or two; reached only when something is broken.
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
 #: The service looks at its readers at least as often as this.
 LOOKS_EVERY_S = 0.5
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from keyctl.operations.asking import Circumstances
 
 #: Seconds; only what hangs takes so long.
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class Client:

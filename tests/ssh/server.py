@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 #: Seconds; only a program that hangs takes so long.
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 _SEPARATION = Path("/run/sshd")
 
 
