@@ -258,6 +258,11 @@ def denied(label: str) -> UnreachableError:
     return UnreachableError("access_denied", f"you may not open {label}", hint, key=label)
 
 
+def says_not_which(label: str) -> UnreachableError:
+    """The key *label* refuses or garbles the question which of the known ones it is."""
+    return UnreachableError("key_error", f"{label} does not say which key it is", _REPLUG, key=label)
+
+
 def error_from_os(error: OSError, label: str) -> UnreachableError:
     """Why the operating system could not open, read or write the device *label*."""
     if isinstance(error, TimeoutError):

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from keyctl.core import times
 from keyctl.core.names import composed, quoted
-from keyctl.device import choose, connecting, session
+from keyctl.device import choose, connecting, errors, session
 from keyctl.device.discover import discover, is_selector
 from keyctl.errors import Details, KeyChoiceError, KeyctlError, StoreError
-from keyctl.model import Access, Transport
+from keyctl.model import Access, Recognition, Transport
 from keyctl.operations import recognising
 from keyctl.store import state as local_state
 
@@ -184,21 +184,33 @@ class _Search:
         self._others: dict[Found, str | None] = {}
         #: What was in the way when it was last looked for.
         self._obstacles: list[str] = []
+        #: Why it cannot be told whether a key is the one: the only one that is connected, or where it was last seen.
+        self._unclear: KeyctlError | None = None
 
     def look(self) -> session.Session | None:
         """The key, open, which the caller closes; None: it is not there."""
         discovery = discover(self._circumstances.home)
         self._others = {found: told for found, told in self._others.items() if found in discovery.found}
         self._obstacles = [problem.message for problem in discovery.problems]
+        self._unclear = None
         for found in sorted(discovery.found, key=lambda found: (_rank(found), found.selector != self._last)):
-            if found.access is Access.DENIED:
-                self._obstacles.append(f"you may not open {found.selector}")
-            elif found not in self._others and (key := self._opened(found)) is not None:
+            if found in self._others:
+                continue
+            try:
+                key = self._opened(found)
+            except KeyctlError as error:
+                self._obstacles.append(error.message)
+                if found.selector == self._last or len(discovery.found) == 1:
+                    self._unclear = error
+                continue
+            if key is not None:
                 return key
         return None
 
-    def failure(self) -> KeyChoiceError:
-        """It is not there."""
+    def failure(self) -> KeyctlError:
+        """It is not there, or something keeps it from telling which key it is."""
+        if self._unclear is not None:
+            return self._unclear.continued(f"it may be {self._wanted.name}")
         others = [*filter(None, self._others.values())]
         # What may be in the way of readers is no reason where nothing else was found.
         hints = others or ["plug it in; `keyctl list` shows what is connected"]
@@ -206,18 +218,27 @@ class _Search:
         return KeyChoiceError("no_key", f"{name} is not connected", "; ".join([*hints, *self._obstacles]), key=name)
 
     def _opened(self, found: Found) -> session.Session | None:
+        """The key at *found*, open, which the caller closes; None: it is another one.
+
+        Raises:
+            UnreachableError: It cannot be opened or does not answer.
+        """
+        if found.access is Access.DENIED:
+            raise errors.denied(found.selector)
         try:
             key = recognised(found, self._circumstances, self._known)
         except KeyctlError as error:
-            # A reader with another card is no obstacle.
-            if error.code != "no_card":
-                self._obstacles.append(error.message)
-            return None
+            if error.code == "no_card":
+                # A reader with another card is no obstacle.
+                return None
+            raise
         if key.key.id == self._wanted.id:
             return key
-        may_be = key.key.id is None and key.key.aaguid == self._wanted.aaguid
-        self._others[found] = recognising.remark(key.key, self._known.inventory) if may_be else None
         key.close()
+        may_be = key.key.id is None and key.key.aaguid == self._wanted.aaguid
+        if may_be and key.key.aaguid is not None and key.key.recognition is Recognition.UNKNOWN:
+            raise errors.says_not_which(found.selector)
+        self._others[found] = recognising.remark(key.key, self._known.inventory) if may_be else None
         return None
 
 

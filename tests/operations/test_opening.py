@@ -6,10 +6,11 @@ import pytest
 
 from keyctl.cli.terminal import Person
 from keyctl.device.discover import Found
-from keyctl.errors import KeyChoiceError, PinError
+from keyctl.errors import KeyChoiceError, PinError, UnreachableError
 from keyctl.model import Recognition, Transport
 from keyctl.operations import opening, pins
 from keyctl.virtual import keys
+from tests.failing import failing
 
 ONE, OTHER = (Found(transport=Transport.USB, path=path) for path in ("/dev/hidraw3", "/dev/hidraw7"))
 
@@ -79,11 +80,38 @@ def test_the_name_of_a_key_that_is_away_is_given_to_no_other(desk, person):
 def test_a_name_says_what_was_in_the_way(desk, person):
     desk.know("blue")
     desk.new("green")
+    desk.new("red")
     keys.unplug(desk.folder, "blue")
     desk.set("green", "fault=1:busy")
-    with pytest.raises(KeyChoiceError) as caught:
-        opened(desk, person(), "blue")
-    assert "virtual:green" in str(caught.value.hint)
+    error = failing(opened, desk, person(), "blue")
+    assert (type(error), error.code) == (KeyChoiceError, "no_key")
+    assert "virtual:green is in use by another program" in str(error.hint)
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"), [("1:busy", "key_busy"), ("1:garbage", "key_nonsense"), ("2:0x7f", "key_error")]
+)
+def test_the_only_key_may_be_the_one(desk, person, fault, code):
+    desk.know("blue", "one")
+    desk.new("two")
+    desk.swap("one", "two")
+    keys.unplug(desk.folder, "one")
+    desk.set("two", f"fault={fault}")
+    error = failing(opened, desk, person(), "blue")
+    assert (type(error), error.code) == (UnreachableError, code)
+    assert error.message.startswith("virtual:two ")
+    assert error.message.endswith("; it may be blue")
+    assert opened(desk, person(), "blue").selector == "virtual:two"
+
+
+def test_the_key_where_it_was_last_seen_may_be_the_one(desk, person):
+    desk.know("blue")
+    desk.know("green")
+    desk.set("blue", "fault=1:busy")
+    error = failing(opened, desk, person(), "blue")
+    assert (type(error), error.code) == (UnreachableError, "key_busy")
+    desk.set("blue", "fault=1:busy")
+    assert opened(desk, person(), "green").name == "green"
 
 
 def test_a_key_is_waited_for_by_its_name(desk, person):
