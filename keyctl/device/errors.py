@@ -183,7 +183,9 @@ def error_from_ctap(error: CtapError, label: str) -> KeyctlError:
     status = int(error.code)
     line = STATUS_LINES.get(status) or _reported(f"0x{status:02X}")
     told = _told(line, label, status)
-    return told.with_details(power_cycle_needed=True) if status == _ERR.PIN_AUTH_BLOCKED else told
+    if status == _ERR.PIN_AUTH_BLOCKED:
+        return told.with_details(power_cycle_needed=True)
+    return told.with_details(tries_left=0) if status == _ERR.PIN_BLOCKED else told
 
 
 def reset_error_from_ctap(error: CtapError, label: str) -> KeyctlError:
@@ -193,7 +195,7 @@ def reset_error_from_ctap(error: CtapError, label: str) -> KeyctlError:
 
 
 def wrong_pin(error: CtapError, label: str, tries_left: int | None) -> KeyctlError:
-    """The failure PIN_INVALID, with the tries that are left; None: the key did not say."""
+    """A failure that cost a try, with those that are left; None: the key did not say."""
     told = error_from_ctap(error, label)
     if tries_left is None:
         return told

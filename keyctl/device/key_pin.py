@@ -97,7 +97,7 @@ class KeyPin:
             self._pin = None
             if error.code in _REFUSED:
                 self.verdict = False
-            if error.code != _ERR.PIN_INVALID:
+            if error.code not in {_ERR.PIN_INVALID, _ERR.PIN_AUTH_BLOCKED}:
                 raise errors.error_from_ctap(error, self._exchange.label) from error
             raise errors.wrong_pin(error, self._exchange.label, self._tries_left()) from error
         except KeyctlError:

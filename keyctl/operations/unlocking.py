@@ -75,9 +75,10 @@ def check_unlockable(session: Session, circumstances: Circumstances) -> PinRetri
     """
     require_pin(session)
     require_trust(session, circumstances)
-    _require_no_failure_before(session, circumstances)
     retries = session.pin_retries()
-    _require_tries(session.key.label, retries, attended=circumstances.asker.attended)
+    _require_unblocked(session.key.label, retries)
+    _require_no_failure_before(session, circumstances)
+    _require_more_than_last(session.key.label, retries, attended=circumstances.asker.attended)
     return retries
 
 
@@ -198,7 +199,7 @@ def _require_no_failure_before(session: Session, circumstances: Circumstances) -
         )
 
 
-def _require_tries(label: str, retries: PinRetries, *, attended: bool) -> None:
+def _require_unblocked(label: str, retries: PinRetries) -> None:
     details = Details(tries_left=retries.left, power_cycle_needed=retries.power_cycle_needed)
     if retries.left == 0:
         raise PinError(
@@ -216,11 +217,14 @@ def _require_tries(label: str, retries: PinRetries, *, attended: bool) -> None:
             key=label,
             details=details,
         )
+
+
+def _require_more_than_last(label: str, retries: PinRetries, *, attended: bool) -> None:
     if retries.left <= LAST_TRIES and not attended:
         raise PinError(
             "pin_last_tries",
             f"{label} has only {tries(retries.left)} left, so none is spent without a person",
             "run the command at a terminal without --pin-stdin, --pin-file and --pin-command",
             key=label,
-            details=details,
+            details=Details(tries_left=retries.left, power_cycle_needed=retries.power_cycle_needed),
         )

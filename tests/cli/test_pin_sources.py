@@ -258,7 +258,7 @@ def test_three_wrong_pins_block_until_the_key_was_unplugged(run, virtual, blue, 
     found = [run(*command, wrong).error for _ in range(4)]
     assert [error["code"] for error in found] == ["pin_wrong", "pin_wrong", "pin_auth_blocked", "pin_auth_blocked"]
     assert found[3]["details"]["power_cycle_needed"] is True
-    assert found[3]["details"]["tries_left"] == 5
+    assert [error["details"]["tries_left"] for error in found] == [7, 6, 5, 5]
     assert run(*command, right).code == "pin_auth_blocked"
     virtual.unplug()
     virtual.plug()

@@ -177,6 +177,13 @@ def test_after_a_wrong_pin_unattended_none_is_tried(known, person):
     assert known.tries("blue") == 7
 
 
+def test_a_blocked_key_says_so_whatever_was_tried_before(known, person):
+    for tries_left in (7, 6, 5):
+        refused(known, person(pins=["wrong pin"], attended=False), again=True)
+        assert known.tries("blue") == tries_left
+    assert refused(known, person(attended=False)) == "pin_auth_blocked"
+
+
 def test_a_right_one_from_a_person_lifts_that(known, person):
     refused(known, person(pins=["wrong pin"], attended=False))
     attempt(known, person(pins=[PIN]))
