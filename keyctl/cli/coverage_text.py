@@ -115,6 +115,11 @@ def notes(found: Survey, owner: str | None) -> list[str]:
             f"nothing is known of {_listed(found.unread)} yet: plug {them} in and run `keyctl scan`; what a key cannot "
             f"list, note with `keyctl service add NAME --on {quoted(found.unread[0])}`"
         )
+    if found.coverage.keys and not rows and not found.unread:
+        said.append(
+            "no account is noted: the keys hold no passkeys, and no key tells where it is a second factor: note it "
+            f"with `keyctl service add NAME --on {quoted(found.coverage.keys[0])}`"
+        )
     if found.ownerless:
         # Two keys of one person are backups of each other only where both say whose they are.
         them = "it for another person's key" if len(found.ownerless) == 1 else "them for another person's keys"

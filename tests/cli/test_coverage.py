@@ -324,6 +324,16 @@ def test_an_empty_inventory_says_what_to_do(run, write):
     )
 
 
+def test_keys_that_were_read_and_hold_no_passkeys_say_how_to_note_second_factors(run, write):
+    write(*(replace(key(name), passkeys_read_at=LONG_AGO) for name in ("blue", "green")))
+    done = run("coverage")
+    assert (done.status, done.out) == (0, "")
+    assert done.err == (
+        "no account is noted: the keys hold no passkeys, and no key tells where it is a second factor: "
+        "note it with `keyctl service add NAME --on blue`\n"
+    )
+
+
 def test_what_is_not_known_is_said_beside_it(run, write):
     held = [registration("ssh:", None), passkey("ssh:", "kim"), passkey("ssh:", "lee")]
     write(key("blue", *held), service("Old", "old.example", on=["blue"], at=LONG_AGO))
