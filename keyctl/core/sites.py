@@ -34,8 +34,6 @@ class Site:
     documentation_url: str | None
     #: How many keys an account takes.
     max_keys: int | None
-    #: How many keys an account demands.
-    min_keys: int | None
 
     @property
     def link(self) -> tuple[str, UrlKind] | None:
@@ -103,7 +101,6 @@ def _site(rp_id: str) -> Site:
         settings_url=entry.get("settings"),
         documentation_url=entry.get("documentation"),
         max_keys=entry.get("max_keys"),
-        min_keys=entry.get("min_keys"),
     )
 
 
