@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from keyctl.core import advice
 from keyctl.core.diagnosis_facts import Check, Facts, ReaderFacts, ReaderState, Service, Unknown
 from keyctl.core.results import CheckResult
 from keyctl.core.text import visible
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 _TELLING_PRODUCT_LENGTH = 6
 #: Kernel drivers that take contactless readers away from the smart card service.
 _KERNEL_NFC_DRIVERS = {"pn533_usb", "pn533", "port100"}
-_START = "as root: `systemctl start pcscd`; for good: `systemctl enable --now pcscd.socket`"
 _POLKIT = """\
 run it at the screen, or allow it: put this into /etc/polkit-1/rules.d/50-pcscd.rules, with the name of the user:
     polkit.addRule(function(action, subject) {
@@ -42,13 +42,10 @@ def reader_support(facts: Facts) -> Iterator[Check]:
     broken = readers.support != "missing"
     if broken:
         message = f"support for card readers cannot be loaded: {readers.support}"
-        hint = "reinstall it with `pip install --force-reinstall pyscard`, where keyctl is installed"
+        hint = advice.REINSTALL_SUPPORT
     else:
         message = "support for card readers is not installed"
-        hint = (
-            "install it with `pip install 'fido-keyctl[nfc]'`, as keyctl was installed; Linux wants swig, a C "
-            "compiler and libpcsclite-dev for that"
-        )
+        hint = advice.INSTALL_SUPPORT
     if _is_needed(facts, readers) or broken:
         yield Check(id="reader-support", result=CheckResult.FAIL, message=message, hint=hint)
     elif readers.service is Service.RUNNING:
@@ -143,15 +140,14 @@ def _service_problem(platform: str, readers: ReaderFacts) -> tuple[str, str]:
             )
         case _:
             pass
-    if platform == "win32":
-        return f"{name} does not run", "start the service `Smart Card` (`sc start SCardSvr` as administrator)"
-    if platform == "darwin":
-        return f"{name} does not run", "it starts with the reader: unplug the reader and plug it in again"
+    start = advice.start_service(platform)
+    if platform in {"win32", "darwin"}:
+        return f"{name} does not run", start
     if readers.named_socket is not None:
         return f"{name} does not run", "start that service, or unset the variable to use the system's own"
     if not readers.installed:
-        return f"{name} is not installed", f"install the package pcscd (pcsc-lite on some systems); then {_START}"
-    return f"{name} is installed but does not run", _START
+        return f"{name} is not installed", f"install the package pcscd (pcsc-lite on some systems); then {start}"
+    return f"{name} is installed but does not run", start
 
 
 def _taken(reader: UsbReader, readers: ReaderFacts) -> tuple[str, str]:

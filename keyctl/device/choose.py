@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from keyctl.core import advice
 from keyctl.core.names import quoted
 from keyctl.device.discover import YUBICO_VENDOR_ID, discover, is_selector
 from keyctl.errors import Details, KeyChoiceError, KeyctlError
@@ -158,7 +159,7 @@ def _probed(found: Found) -> tuple[Key, KeyctlError | None]:
 
 def no_key(discovery: Discovery, wanted: str | None = None) -> KeyChoiceError:
     """No key fits; the hint says what was in the way."""
-    hint = "plug one in, or try `keyctl demo`"
+    hint = advice.NO_KEY
     message = "no security key found"
     if wanted is not None:
         message = f"no key {wanted} is connected"

@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from keyctl.core import advice
 from keyctl.device import hidraw
 from keyctl.device.deadline import bounded
 from keyctl.errors import UnreachableError
@@ -43,7 +44,7 @@ def readers(service_s: float = _SERVICE_S) -> tuple[Reader, ...]:
         raise UnreachableError(
             "pcsc_missing",
             "support for card readers is not installed",
-            "install it with `pip install 'fido-keyctl[nfc]'`",
+            advice.INSTALL_SUPPORT,
         )
     try:
         return bounded(_readers, service_s)
@@ -51,7 +52,7 @@ def readers(service_s: float = _SERVICE_S) -> tuple[Reader, ...]:
         raise UnreachableError(
             "pcsc_missing",
             "support for card readers cannot be loaded",
-            "reinstall it with `pip install --force-reinstall pyscard`",
+            advice.REINSTALL_SUPPORT,
         ) from error
     except TimeoutError as error:
         raise stopped("does not answer") from error
@@ -94,12 +95,7 @@ def transport_of(atr: bytes) -> Transport:
 
 def stopped(what: str = "is not running") -> UnreachableError:
     """The error for a service that is of no use."""
-    if sys.platform == "win32":
-        hint = "start the service `Smart Card` (`sc start SCardSvr` as administrator)"
-    elif sys.platform == "darwin":
-        hint = "it starts with the reader: unplug the reader and plug it in again"
-    else:
-        hint = "start it with `systemctl start pcscd`"
+    hint = advice.start_service(sys.platform)
     return UnreachableError("pcsc_stopped", f"the smart card service {what}", hint)
 
 

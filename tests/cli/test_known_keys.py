@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from keyctl.core import advice
+
 HOSTILE = "\x1b[2J[bold red]\u202eevil"
 
 
@@ -80,7 +82,7 @@ def test_columns_of_the_list_are_those_with_something_in_them(run, virtual):
 
 @pytest.mark.parametrize("condition", [["--owner", "Kim"], ["--role", "spare"], ["--known"]])
 def test_a_list_of_none_says_whether_there_are_others(run, virtual, condition):
-    nothing = "no security key found; plug one in, or try `keyctl demo`\n"
+    nothing = f"no security key found: {advice.NO_KEY}\n"
     assert run("list", *condition).err.startswith(nothing)
     virtual.new("blue")
     assert run("list", *condition).err == "no key meets these conditions; `keyctl list` shows all\n"
@@ -92,7 +94,7 @@ def test_keys_that_are_away_are_listed_and_say_when_they_were_seen(run, virtual,
     virtual.unplug()
     done = run("list")
     assert f"\n{blue_5c}  -     -         keyctl virtual key (for trying out)  1         last seen 2" in done.out
-    assert run("list", "--connected").err.startswith("no security key found; plug one in, or try `keyctl demo`\n")
+    assert run("list", "--connected").err.startswith(f"no security key found: {advice.NO_KEY}\n")
     [key] = run("list", "--known", "--json").document["data"]["keys"]
     assert (key["connected"], key["selector"], key["recognition"]) == (False, None, None)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from keyctl.core import advice
 from keyctl.device import choose as choosing
 from keyctl.device import virtual_keys
 from keyctl.device.choose import choose
@@ -54,13 +55,13 @@ def test_without_a_physical_key_the_only_virtual_one_is_chosen() -> None:
 def test_no_key_says_what_to_do() -> None:
     error = refused(there(), None)
     assert (error.code, error.message) == ("no_key", "no security key found")
-    assert error.hint == "plug one in, or try `keyctl demo`"
+    assert error.hint == advice.NO_KEY
 
 
 def test_what_was_in_the_way_is_in_the_hint() -> None:
     stopped = UnreachableError("pcsc_stopped", "the smart card service is not running", "start it")
     hint = refused(there(problems=(stopped,)), None).hint
-    assert hint == "plug one in, or try `keyctl demo`; the smart card service is not running (start it)"
+    assert hint == f"{advice.NO_KEY}; the smart card service is not running (start it)"
 
 
 def test_several_keys_are_listed_by_selector() -> None:
