@@ -40,6 +40,25 @@ CATALOGUE: dict[str, Entry] = {
     "completion": Entry("completion", "Print the completion script for a shell."),
 }
 
+#: Those that ask for a PIN, or have commands that do.
+ASKING_FOR_PIN = frozenset({"pin", "passkeys", "scan", "unattended", "pair", "recover"})
+
+_NO_COPY = "no key can be copied, by design: `keyctl coverage --missing KEY` says what to register on KEY instead"
+#: What people type who come new or from other tools -> what they may mean.
+OTHER_WORDS: dict[str, str] = {
+    "access": "a PIN is set and changed with `keyctl pin`",
+    "backup": "`keyctl pair create PRIMARY BACKUP` makes a key the backup of another",
+    "clone": _NO_COPY,
+    "config": "`keyctl info` shows how a key is set, and `keyctl pin` changes its PIN",
+    "copy": _NO_COPY,
+    "credentials": "`keyctl passkeys list` shows the passkeys on a key",
+    "delete": "`keyctl passkeys delete` deletes passkeys from a key, and `keyctl forget NAME` forgets a key",
+    "fido": "`keyctl info` shows a key, `keyctl passkeys list` what is on it, and `keyctl pin` changes its PIN",
+    "help": "`keyctl --help` lists all commands, `keyctl COMMAND --help` explains one",
+    "remove": "`keyctl forget NAME` forgets a key, and `keyctl passkeys delete` deletes passkeys from it",
+    "rename": "`keyctl edit NAME --name NAME` gives a key another name",
+}
+
 #: The verbs of keyutils' keyctl (its manual page keyctl(1)).
 KEYUTILS_VERBS = frozenset(
     {

@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING
 import click
 
 from keyctl import __version__
-from keyctl.cli import terminal
+from keyctl.cli import terminal, usage
 from keyctl.cli.frame import Outcome, RootGroup, Shown
 from keyctl.cli.options import Settings, settings_of
-from keyctl.errors import Exit, KeyctlError, UsageError
+from keyctl.errors import Exit, KeyctlError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _PROGRAM = "keyctl"
-#: How Click's sentence about a word too many begins: mostly it is the name of a key.
-_EXTRA = "Got unexpected extra argument"
 #: Objects between two looks for garbage in circles, of which a run leaves next to none; Python looks every 700.
 _GC_THRESHOLD = 100_000
 
@@ -95,7 +93,7 @@ def _run(arguments: list[str], settings: Settings) -> int:
     except Shown as shown:
         outcome = shown.outcome
     except click.ClickException as error:
-        return _failed(_usage_error(error), settings)
+        return _failed(usage.from_click(error, _PROGRAM), settings)
     except KeyctlError as error:
         return _failed(error, settings)
     except (KeyboardInterrupt, click.Abort):
@@ -139,24 +137,6 @@ def _say_error(error: KeyctlError) -> None:
     terminal.say(f"{_PROGRAM}: error: {error.message}")
     if error.hint:
         terminal.say(f"{_PROGRAM}: hint: {error.hint}")
-
-
-def _usage_error(error: click.ClickException) -> UsageError:
-    """Click's sentence in our form: lower case, no full stop, and where to look."""
-    path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else _PROGRAM
-    hint, message = f"see `{path} --help`", error.format_message()
-    if isinstance(error, click.exceptions.NoSuchCommand | click.NoSuchOption):
-        message = error.message
-        if error.possibilities:
-            hint = f"did you mean {' or '.join(f'`{name}`' for name in sorted(error.possibilities))}? {hint}"
-    elif message.startswith(_EXTRA) and isinstance(error, click.UsageError) and _takes_no_argument(error.ctx):
-        hint = f"a key is chosen with -k KEY; {hint}"
-    message = " ".join(message.split())
-    return UsageError("usage", message[:1].lower() + message[1:].rstrip("."), hint)
-
-
-def _takes_no_argument(context: click.Context | None) -> bool:
-    return context is not None and not any(isinstance(param, click.Argument) for param in context.command.params)
 
 
 def _print_document(settings: Settings, status: int, data: object, errors: Sequence[KeyctlError]) -> None:
@@ -209,10 +189,17 @@ def _completion_variable() -> str | None:
 
 
 def _complete() -> int:
-    from click.shell_completion import shell_complete
+    from click.shell_completion import add_completion_class, shell_complete
 
+    from keyctl.cli.bash_completion import WholeWords
+
+    add_completion_class(WholeWords)
     variable = _completion_variable() or ""
     name = variable.removeprefix("_").removesuffix("_COMPLETE").lower().replace("_", "-")
-    # Only a script that is not ours asks for something that there is not.
-    with terminal.written():
-        return Exit.USAGE if shell_complete(program, {}, name, variable, os.environ[variable]) else Exit.DONE
+    try:
+        # Only a script that is not ours asks for something that there is not.
+        with terminal.written():
+            return Exit.USAGE if shell_complete(program, {}, name, variable, os.environ[variable]) else Exit.DONE
+    except click.ClickException:
+        # What is wrong in a line that is still being typed is told when it is run; until then nothing fits.
+        return Exit.DONE

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from keyctl.cli.completions import files, folders, known_names, pairing_names
+from keyctl.cli.completions import files, folders, keys, pairing_names
 from keyctl.core.text import is_unicode
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ SHARED_OPTIONS: tuple[click.Option, ...] = (
         metavar="KEY",
         multiple=True,
         callback=_keep_keys,
-        shell_complete=known_names,
+        shell_complete=keys,
         help="The key to use: its name, a serial number, usb:PATH, nfc:READER or virtual:NAME, as `list` prints them.",
     ),
     _option("--json", is_flag=True, help="Print one JSON document on stdout, also for errors."),

@@ -204,6 +204,11 @@ def key_names(home: Path) -> tuple[str, ...]:
     return tuple(key.name for key in store.read(home).keys)
 
 
+def owners(home: Path) -> tuple[str, ...]:
+    """The owners of known keys, each once, for completion."""
+    return tuple(dict.fromkeys(key.owner for key in store.read(home).keys if key.owner))
+
+
 def service_names(home: Path) -> tuple[str, ...]:
     """The names of all services, each once, for completion."""
     return tuple(dict.fromkeys(service.name for service in store.read(home).services))

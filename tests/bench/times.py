@@ -95,7 +95,7 @@ def start_cases(folder: Path) -> list[Case]:
     def own(*arguments: str, **added: str) -> Program:
         return _at(folder / "home-empty", *arguments, **added)
 
-    completion = own(_KEYCTL_COMPLETE="bash_complete", COMP_WORDS="keyctl p", COMP_CWORD="1")
+    completion = own(_KEYCTL_COMPLETE="bash_complete", COMP_WORDS="keyctl\np", COMP_CWORD="1")
     return [
         Case(title="--help", program=own("--help"), max_ratio=MAX_START_RATIO),
         Case(title="--version", program=own("--version"), max_ratio=MAX_START_RATIO),

@@ -377,7 +377,7 @@ def test_too_many_arguments_are_a_usage_error(run, name):
 
 def test_completion_that_no_script_of_ours_asks_for_is_a_usage_error(child):
     assert child(variables={"_KEYCTL_COMPLETE": "garbage"}).status == 2
-    done = child(variables={"_KEYCTL_COMPLETE": "bash_complete", "COMP_WORDS": "keyctl pass", "COMP_CWORD": "1"})
+    done = child(variables={"_KEYCTL_COMPLETE": "bash_complete", "COMP_WORDS": "keyctl\npass", "COMP_CWORD": "1"})
     assert done.out == "plain,passkeys\n"
 
 

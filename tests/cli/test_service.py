@@ -54,7 +54,7 @@ def completed(run, monkeypatch):
         words = line.split(" ")
         with monkeypatch.context() as patch:
             patch.setenv("_KEYCTL_COMPLETE", "bash_complete")
-            patch.setenv("COMP_WORDS", line)
+            patch.setenv("COMP_WORDS", "\n".join(words))
             patch.setenv("COMP_CWORD", str(len(words) - 1))
             done = run()
         assert (done.status, done.err) == (0, "")
@@ -242,7 +242,7 @@ def test_shell_offers_names_from_the_inventory(run, known, completed, home):
     known("blue", "blue two", "green", "b;rm", "b\x1b", "b\u202e")
     run("service", "add", "GitHub")
     run("service", "add", "GitHub", "--account", "kim")
-    assert completed("keyctl service add GitHub --on b") == ["blue", "blue two"]
+    assert completed("keyctl service add GitHub --on b") == ["blue", r"blue\\ two"]
     assert completed("keyctl service edit GitHub --not-on g") == ["green"]
     assert completed("keyctl service edit ") == ["GitHub"]
     assert completed(f"keyctl --home {home}/other service remove ") == []

@@ -50,7 +50,7 @@ def run(steps: list[tuple[list[str], dict[str, str]]]) -> list[tuple[list[str], 
 def completing(words: str) -> tuple[list[str], dict[str, str]]:
     """What bash asks when the user presses the tabulator after *words*."""
     count = str(len(words.split(" ")) - 1)
-    return [], {"_KEYCTL_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": count}
+    return [], {"_KEYCTL_COMPLETE": "bash_complete", "COMP_WORDS": words.replace(" ", "\n"), "COMP_CWORD": count}
 
 
 def test_help_version_and_completion_load_nothing_slow():

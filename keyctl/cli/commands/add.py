@@ -16,7 +16,7 @@ class _OneName(Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Explain instead of complaining about the other three."""
         _, arguments, _ = self.make_parser(ctx).parse_args(list(args))
-        if arguments:
+        if arguments and not ctx.resilient_parsing:
             raise not_this_program("'add' with more than a name is a command", ctx)
         return super().parse_args(ctx, args)
 

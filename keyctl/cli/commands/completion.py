@@ -14,15 +14,17 @@ PROGRAM_NAMES = ("keyctl", "fido-keyctl")
 @click.argument("shell", type=click.Choice(SHELLS), help="The shell to complete in.")
 @click.pass_context
 def COMMAND(context: click.Context, *, shell: str) -> Outcome:  # noqa: N802  # the name by which the catalogue finds it
-    r"""Print the completion script for a shell.
+    """Print the completion script for a shell.
 
     It completes both names of the program, keyctl and fido-keyctl. Installed packages bring a script for fido-keyctl.
+    The line for your shell, and the file at whose end it belongs:
 
     \b
-      eval "$(keyctl completion bash)"                              in ~/.bashrc
-      eval "$(keyctl completion zsh)"                               in ~/.zshrc
-      keyctl completion fish > ~/.config/fish/completions/keyctl.fish
-    """
+    ~/.bashrc                   eval "$(keyctl completion bash)"
+    ~/.zshrc                    eval "$(keyctl completion zsh)"
+    ~/.config/fish/config.fish  keyctl completion fish | source
+    $PROFILE of PowerShell      keyctl completion powershell | Out-String | iex
+    """  # noqa: D301  # Click wants the control character
     root = context.find_root().command
     content = "\n".join(script(root, shell, name) for name in PROGRAM_NAMES)
     return Outcome(data={"content": content}, text=lambda: content)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from keyctl.cli.completions import known_names
+from keyctl.cli.completions import known_names, owners
 from keyctl.cli.frame import Command, Outcome
 from keyctl.cli.options import settings_of, unicode_text
 
@@ -32,7 +32,11 @@ if TYPE_CHECKING:
     help="What other keys open and this one does not, and where to register it.",
 )
 @click.option(
-    "--owner", metavar="OWNER", callback=unicode_text, help="Only keys and accounts of this owner; '' for none."
+    "--owner",
+    metavar="OWNER",
+    callback=unicode_text,
+    shell_complete=owners,
+    help="Only keys and accounts of this owner; '' for none.",
 )
 @click.option("--check", is_flag=True, help="End with 10 when an account is at risk, or nothing is known.")
 @click.option("--strict", is_flag=True, help="With --check: also when an account is covered only by what was said.")

@@ -29,6 +29,8 @@ class _WithCommand(Command):
         at = args.index("--") if "--" in args else len(args)
         rest = super().parse_args(ctx, args[:at])
         words = args[at + 1 :]
+        if ctx.resilient_parsing:
+            return rest
         if ctx.params.get(_COMMAND):
             raise click.UsageError("A command to run comes after --, like `-- ssh server.example.com`.", ctx)
         if at < len(args) and not words:
@@ -105,7 +107,7 @@ def SSH_AGENT(  # noqa: N802  # as every command is named
     """Be an SSH agent that has the derived keys for ssh: and sign:, and signs with the connected backup key.
 
     Without a COMMAND it prints what a shell needs to find it, and runs until Ctrl-C. Each signature asks for the PIN
-    and a touch, after it was shown who wants it and what for. Keys for ssh: sign log-ins and, as those for sign:, what
+    and a touch, after it was shown who wants it and what for. Keys for ssh: sign logins and, as those for sign:, what
     ssh-keygen -Y and git sign.
     """
     from dataclasses import replace

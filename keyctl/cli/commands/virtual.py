@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from keyctl.cli.completions import profiles as kinds_of_keys
+from keyctl.cli.completions import virtual_names, virtual_settings
 from keyctl.cli.frame import Group, Outcome
 
 if TYPE_CHECKING:
     from keyctl.operations.virtual_keys import VirtualChange, VirtualList
 
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
-_NAME = click.argument("name", help="The name of a virtual key.")
+_NEW_NAME = click.argument("name", help="The name of a virtual key.")
+_NAME = click.argument("name", shell_complete=virtual_names, help="The name of a virtual key.")
 _WARNING = "virtual keys are for trying out: their secrets lie in files, so never register one for a real account"
 
 
@@ -42,12 +45,13 @@ def COMMAND() -> None:  # noqa: N802  # as in the catalogue
 
 
 @COMMAND.command(name="new", short_help="Make a virtual key, plugged in and touched at once.")
-@_NAME
+@_NEW_NAME
 @click.option(
     "--profile",
     default="full",
     show_default=True,
     metavar="PROFILE",
+    shell_complete=kinds_of_keys,
     help="Which kind of key it imitates; `virtual profiles` lists them.",
 )
 @_DRY_RUN
@@ -131,7 +135,14 @@ def unplug(context: click.Context, *, name: str, dry_run: bool) -> Outcome:
 
 @COMMAND.command(name="set", short_help="Set how a virtual key behaves.")
 @_NAME
-@click.argument("settings", metavar="SETTING...", nargs=-1, required=True, help="What to set, as listed above.")
+@click.argument(
+    "settings",
+    metavar="SETTING...",
+    nargs=-1,
+    required=True,
+    shell_complete=virtual_settings,
+    help="What to set, as listed above.",
+)
 @_DRY_RUN
 @click.pass_context
 def configure(context: click.Context, *, name: str, settings: tuple[str, ...], dry_run: bool) -> Outcome:
