@@ -25,7 +25,8 @@ MAX_KEYS = 10_000
 _WHY_NOT = {
     Method.REGISTRATION: (
         "has no seed: both keys are registered at each site",
-        "`keyctl pair show` lists what to register on the backup key; pair with --method arkg to derive keys",
+        "`keyctl pair show` lists what to register on the backup key; where the backup key can, pair with --method arkg "
+        "or software to derive keys",
     ),
     Method.WEBAUTHN_DRAFT: (
         "derives no keys here: by the draft, the primary key makes them itself when a site asks for them",

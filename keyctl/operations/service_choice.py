@@ -6,6 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from keyctl.core import rp_ids, services
+from keyctl.core.names import quoted
 from keyctl.errors import Details, NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ def rp_id_of_name(name: str) -> str:
         message, hint = f"{len(found)} sites are called {name}", f"give --rp with one of {_listed(candidates)}"
     else:
         message = f"the catalogue of sites has no {name}"
-        hint = "give its domain with --rp, for instance --rp example.com"
+        # What looks like a domain need not be one: Node.js is not at node.js.
+        hint = f"give its domain with --rp, for instance --rp {quoted(name) if '.' in name else 'example.com'}"
     raise UsageError("usage", message, hint, details=Details(candidates=candidates))
 
 

@@ -106,7 +106,10 @@ def _key_ids(inventory: Inventory, entry: Entry, source: str) -> list[str]:
     for name, where in entry.keys.items():
         key = services.key_named(inventory, name)
         if key is None:
-            raise unknown_key(inventory, f"{where} names the key {name}, which is not known").with_details(file=source)
+            error = unknown_key(inventory, f"{where} names the key {name}, which is not known")
+            if "," in name:
+                error.hint = f"several keys are separated by semicolons; {error.hint}"
+            raise error.with_details(file=source)
         found.append(key.id)
     return found
 

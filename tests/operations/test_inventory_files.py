@@ -350,7 +350,7 @@ def test_the_command_exports_to_stdout_and_to_a_file(capsys, tmp_path):
     assert json.loads(result["data"]["content"])["keys"][0]["name"] == "blue"
     file = tmp_path / "backup.json"
     status, written = run(capsys, "inventory", "export", str(file), "--with-owner")
-    assert (status, written.out) == (0, f"wrote 1 key and 1 service to {file}\n")
+    assert (status, written.out) == (0, f"wrote 1 key, 1 service and 0 pairings to {file}\n")
     status, result = run_json(capsys, "inventory", "export", str(file))
     assert (status, result["errors"][0]["code"]) == (2, "confirm_required")
     assert b"Kim Secret" in file.read_bytes()

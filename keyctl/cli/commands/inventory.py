@@ -99,7 +99,8 @@ def _exported(result: InventoryExport) -> str:
     if result.content is not None:
         return result.content
     wrote = "wrote" if result.changed else "would write"
-    return visible(f"{wrote} {counted(result.keys, 'key')} and {counted(result.services, 'service')} to {result.file}")
+    parts = [counted(result.keys, "key"), counted(result.services, "service"), counted(result.pairings, "pairing")]
+    return visible(f"{wrote} {', '.join(parts[:-1])} and {parts[-1]} to {result.file}")
 
 
 def _imported(result: InventoryImport) -> str:
