@@ -100,15 +100,6 @@ def parse(text: str) -> Target:
     return Target(Kind(kind), _READERS[Kind(kind)](rest))
 
 
-def kind_of(ctx: bytes) -> Kind | None:
-    """Of which kind the target of *ctx* was; None for what is no context of a target."""
-    prefix, _, rest = ctx.partition(b":")
-    if prefix + b":" not in {_PREFIX, _HASHED_PREFIX} or len(ctx) > MAX_CTX_BYTES:
-        return None
-    name, colon, label = rest.partition(b":")
-    return next((kind for kind in Kind if colon and label and kind.encode() == name), None)
-
-
 def ikm(drv: bytes, ctx: bytes) -> bytes:
     """The entropy for the derived key of *ctx*: HKDF-SHA-256 (RFC 5869) without salt, 32 bytes.
 

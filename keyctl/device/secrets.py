@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from keyctl.device.key_pin import KeyPin
     from keyctl.device.own_ceremonies import MadeCredential
 
-SALT_BYTES = 32
 SECRET_BYTES = 32
 _EXTENSION = "hmac-secret"
 _PROTECTION = 3

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from keyctl.device.secrets import SecretCommands
     from keyctl.device.seeds import SeedCommands
     from keyctl.device.u2f import U2fCommands
-    from keyctl.model import Key, KeyInfo, Listing, Passkey, PasskeyCount, PinRetries
+    from keyctl.model import Key, KeyInfo, Listing, Passkey, PinRetries
 
 
 class Session:
@@ -173,15 +173,6 @@ class Session:
         """
         self._pin.unlocked(lambda pins, current: pins.change(current, new), changing=True)
         self._pin.note_new(new)
-
-    def count_passkeys(self) -> PasskeyCount:
-        """How many passkeys there are and how many more fit.
-
-        Raises:
-            PinError: The PIN is wrong, blocked or missing.
-        """
-        with self._passkeys() as passkeys:
-            return passkeys.count()
 
     def list_passkeys(self) -> Listing:
         """Every passkey that can be read, with one token.

@@ -83,7 +83,6 @@ def test_a_whole_session_sends_neither_byte(make_bench, profile):
             opened.uv_retries,
             lambda: opened.use_pin(PIN),
             opened.verify_pin,
-            opened.count_passkeys,
             lambda: [passkey.credential_id for passkey in opened.list_passkeys().passkeys],
             lambda: opened.enrol([]),
             lambda: pairing(opened),
