@@ -168,7 +168,7 @@ class Person:
         if self._yes:
             return
         if self._confirm is not None and text is not None:
-            self._check_given(self._confirm, text)
+            self.check_given(text, typed=False)
             return
         self.check_confirmable()
         if _asked(f"{question} [y/N] ").strip().lower() not in {"y", "yes"}:
@@ -178,7 +178,7 @@ class Person:
         """Have the name of what is destroyed typed back."""
         self.check_confirmable(text, warning)
         if self._confirm is not None:
-            self._check_given(self._confirm, text)
+            self.check_given(text, typed=True)
             return
         # A name may hold what nobody can type, a line feed for instance: then what is shown for it is meant.
         shown = visible(text)
@@ -188,12 +188,14 @@ class Person:
         }:
             raise _declined()
 
-    @staticmethod
-    def _check_given(given: str, text: str) -> None:
-        if composed(given) != composed(text):
+    def check_given(self, text: str, *, typed: bool) -> None:
+        """Refuse a ``--confirm`` that is not *text*; where no typing is wanted, ``--yes`` is enough."""
+        if self._confirm is None or (self._yes and not typed):
+            return
+        if composed(self._confirm) != composed(text):
             raise DeclinedError(
                 "declined",
-                f"--confirm says {given}, but this is {text}; nothing was changed",
+                f"--confirm says {self._confirm}, but this is {text}; nothing was changed",
                 f"give --confirm {quoted(text)} if that is what you mean",
             )
 

@@ -88,6 +88,17 @@ class Asker(Protocol):
             UsageError: There is nobody to ask (``confirm_required``).
         """
 
+    def check_given(self, text: str, *, typed: bool) -> None:
+        """Refuse in a dry run, where nothing is asked, what a ``--confirm`` is refused for otherwise.
+
+        Args:
+            text: What is to be given.
+            typed: Whether a yes will not do.
+
+        Raises:
+            DeclinedError: Something else was given.
+        """
+
     def fingerprint(self, question: str, fingerprint: str) -> None:
         """Have a seed's fingerprint typed that another screen or sheet shows, or given as ``--confirm``.
 

@@ -52,6 +52,10 @@ class Through:
         """Ask the other one."""
         self._asker.confirm_by_typing(warning, text)
 
+    def check_given(self, text: str, *, typed: bool) -> None:
+        """Ask the other one."""
+        self._asker.check_given(text, typed=typed)
+
     def fingerprint(self, question: str, fingerprint: str) -> None:
         """Ask the other one."""
         self._asker.fingerprint(question, fingerprint)

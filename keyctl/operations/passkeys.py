@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from keyctl.core import passkey_ids, services, sites
+from keyctl.core import passkey_ids, rp_ids, services, sites
 from keyctl.core.text import visible
 from keyctl.errors import KeyctlError, NotFoundError, StoreError, UnreachableError, UnsupportedError, UsageError
 from keyctl.model import Purpose
@@ -124,12 +124,15 @@ def delete(
 ) -> tuple[Deletion, tuple[KeyctlError, ...]]:
     """Delete passkeys, all or none of which must be understood, after a confirmation.
 
+    A dry run tells what nothing else opens.
+
     Returns:
         What happened, and the errors of those that could not be deleted.
 
     Raises:
         NotFoundError: An id names none or several.
         DeclinedError: The answer was no.
+        UsageError: What is said to be an RP id is none, or not as keys store it, and there is nothing of it.
     """
     for passkey_id in selection.ids:
         passkey_ids.check(passkey_id)
@@ -137,9 +140,10 @@ def delete(
         _check_confirmable(session.key, circumstances, selection)
     matched = _select(session, circumstances, selection)
     _require_passkeys(matched)
+    if matched:
+        _confirm(session.key, circumstances, matched, dry_run=dry_run)
     if dry_run or not matched:
         return Deletion(key=session.key, matched=matched, deleted=(), failed=()), ()
-    _confirm(session.key, circumstances, matched)
     deletion, errors = _delete_each(session, matched)
     try:
         noting.deleted(circumstances, session.key, {passkey.credential_id for passkey in deletion.deleted})
@@ -232,11 +236,25 @@ def _select(session: Session, circumstances: Circumstances, selection: Selection
     if selection.rp is not None:
         _unlock(session, circumstances)
         of_site = session.read_passkeys_of(sha256(selection.rp.encode()).digest(), selection.rp)
+        if not of_site:
+            # A key may hold any text; this one it does not, so that only a slip is to be told from what is gone.
+            _require_rp_id(selection.rp)
         return tuple(passkey for passkey in of_site if selection.user in {None, passkey.user_name})
     listing = _read(session, circumstances)
     named = [passkey_ids.find(listing.passkeys, text, complete=listing.complete) for text in selection.ids]
     # The same passkey may be named twice, by its id and by a prefix.
     return tuple({passkey.credential_id: passkey for passkey in named}.values())
+
+
+def _require_rp_id(text: str) -> None:
+    """Refuse what no site has as its RP id: a script that deletes by it would find nothing, for ever.
+
+    Raises:
+        UsageError: It is none, or is written in another way.
+    """
+    rp_id = rp_ids.parse(text)
+    if rp_id != text:
+        raise UsageError("usage", f"no site has the RP id {text}: it is written {rp_id}", f"give --rp {rp_id}")
 
 
 def _require_passkeys(passkeys: Sequence[Passkey]) -> None:
@@ -269,14 +287,16 @@ def _check_confirmable(key: Key, circumstances: Circumstances, selection: Select
     circumstances.asker.check_confirmable(key.label if stranded else None, stranded)
 
 
-def _confirm(key: Key, circumstances: Circumstances, matched: Sequence[Passkey]) -> None:
-    """A yes; where an account would be left without a key, the name of this one."""
-    question = _question(key, matched)
+def _confirm(key: Key, circumstances: Circumstances, matched: Sequence[Passkey], *, dry_run: bool) -> None:
+    """A yes; where an account would be left without a key, the name of this one. A dry run tells which would be."""
     stranded = ""
     if key.id is not None:
         inventory = noting.with_passkeys(store.read(circumstances.home), key.id, matched)
         stranded = stranding.lines(inventory, key.id, {passkey.credential_id for passkey in matched})
-    stranding.confirm(circumstances.asker, stranded, question, key.label)
+    if dry_run:
+        stranding.rehearse(circumstances.asker, stranded, "", key.label)
+    else:
+        stranding.confirm(circumstances.asker, stranded, _question(key, matched), key.label)
 
 
 def _question(key: Key, matched: Sequence[Passkey]) -> str:

@@ -30,10 +30,10 @@ def reset(circumstances: Circumstances, *, dry_run: bool) -> KeyChange:
     """Erase the key: passkeys, registrations and PIN.
 
     Asks for its name and a touch; where the key refuses because it was plugged in too long ago, and a person is there,
-    asks to take it out and put it back.
+    asks to take it out and put it back. A dry run tells what would be lost.
 
     Raises:
-        DeclinedError: The name was not typed back.
+        DeclinedError: The name was not typed back, or ``--confirm`` says another.
         UnsupportedError: The key does not reset over this transport, or not now (``reset_not_now``).
         UnreachableError: Another key came back than the one that was taken out (``wrong_key``).
     """
@@ -44,6 +44,8 @@ def reset(circumstances: Circumstances, *, dry_run: bool) -> KeyChange:
         key = session.key
         _require_transport(session)
         if dry_run:
+            stranding.tell(circumstances.asker, _lost(key, circumstances), "")
+            circumstances.asker.check_given(key.label, typed=True)
             return KeyChange(key=key, changed=False)
         if key.id is not None:
             noting.require_writable(circumstances)
@@ -88,12 +90,17 @@ def _require_transport(session: Session) -> None:
 
 def _warning(key: Key, circumstances: Circumstances) -> str:
     what = visible(f"{key.label}, {key.model}" if key.model else key.label)
-    inventory = store.read(circumstances.home)
-    lost = stranding.lines(inventory, key.id) if key.id is not None else ""
     return (
-        f"{lost}{_pairings_lost(inventory, key)}This erases {what}: all passkeys, all registrations and the PIN.\n"
+        f"{_lost(key, circumstances)}This erases {what}: all passkeys, all registrations and the PIN.\n"
         "Accounts that only this key opens are lost to you; nothing can bring them back."
     )
+
+
+def _lost(key: Key, circumstances: Circumstances) -> str:
+    """What else is lost with what is on the key, a line each; empty where that is nothing."""
+    inventory = store.read(circumstances.home)
+    stranded = stranding.lines(inventory, key.id) if key.id is not None else ""
+    return f"{stranded}{_pairings_lost(inventory, key)}"
 
 
 def _pairings_lost(inventory: Inventory, key: Key) -> str:

@@ -46,6 +46,16 @@ def tell(asker: Asker, stranded: str, about: str) -> None:
         asker.tell(line)
 
 
+def rehearse(asker: Asker, stranded: str, about: str, name: str) -> None:
+    """What a dry run does in the place of :func:`confirm`: tell it, and refuse what would be refused there.
+
+    Raises:
+        DeclinedError: ``--confirm`` says something else than *name*.
+    """
+    tell(asker, stranded, about)
+    asker.check_given(name, typed=bool(stranded))
+
+
 def confirm(asker: Asker, stranded: str, about: str, name: str, question: str = "") -> None:
     """Have a person agree before something is destroyed.
 

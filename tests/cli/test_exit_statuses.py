@@ -242,6 +242,14 @@ def test_deleting_what_is_not_there_is_no_failure_with_rp(run, keys):
     assert run(*command, "--json").document["data"]["deleted"] == []
 
 
+def test_site_of_any_form_is_deleted_as_the_key_has_it(run, virtual, keys):
+    """What no browser would give a key may be on it all the same."""
+    virtual.make("Not A Domain", {"name": "kim"})
+    command = ("passkeys", "delete", "--rp", "Not A Domain", "--yes", "-k", "virtual:blue", "--pin-file", keys["PIN"])
+    assert run(*command).out.startswith("deleted: kim at Not A Domain (")
+    assert run(*command, "--json").code == "usage"
+
+
 def test_deletion_that_ends_half_way_says_what_is_left(run, virtual, keys):
     ids = [virtual.make("bank.example", {"name": name}) for name in ("kim", "lee")]
     command = ("passkeys", "delete", *ids, "--yes", "-k", "virtual:blue", "--pin-file", keys["PIN"], "--json")

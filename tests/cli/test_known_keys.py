@@ -257,6 +257,12 @@ def test_passkey_that_nothing_else_opens_wants_the_name_of_the_key(run, virtual,
     assert done.code == "confirm_required"
     assert "give --confirm blue-5c," in done.error["hint"]
     assert log.read_text() == ""
+    for wrong in (("--confirm", "green"), ("--confirm", "green", "--yes", "--dry-run")):
+        assert run("passkeys", "delete", own, *wrong, *pins, "--json").code == "declined"
+    trial = run("passkeys", "delete", "--rp", "bank.example", "--dry-run", *pins)
+    assert (trial.status, trial.err) == (0, "This account opens with nothing else:\n  bank.example, kim\n")
+    assert run("reset", "-k", blue_5c, "--dry-run").err == trial.err
+    assert run("reset", "-k", blue_5c, "--dry-run", "--confirm", "green", "--json").code == "declined"
     assert run("passkeys", "delete", own, "--confirm", blue_5c, *pins).status == 0
     assert run("scan", *pins).out == "blue-5c: 0 passkeys, nothing new\n"
 
@@ -266,9 +272,12 @@ def test_forgetting_what_nothing_else_opens_wants_the_name_of_the_key(run, virtu
     run("scan", "-k", blue_5c, "--pin-file", pin_file())
     done = run("forget", blue_5c, "--yes", "--json")
     assert done.code == "confirm_required"
-    assert run("forget", blue_5c, "--confirm", "green", "--json").code == "declined"
-    trial = run("forget", blue_5c, "--dry-run")
-    assert trial.err == "This account opens with nothing else:\n  bank.example, kim\n"
+    stranded = "This account opens with nothing else:\n  bank.example, kim\n"
+    for confirmed in ((), ("--yes",), ("--confirm", blue_5c)):
+        trial = run("forget", blue_5c, "--dry-run", *confirmed)
+        assert (trial.status, trial.err) == (0, stranded)
+    for trial in (("--dry-run",), ("--dry-run", "--yes"), ()):
+        assert run("forget", blue_5c, "--confirm", "green", *trial, "--json").code == "declined"
     assert run("forget", blue_5c, "--confirm", blue_5c).status == 0
 
 

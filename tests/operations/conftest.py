@@ -49,6 +49,8 @@ class Person:
     can_choose: bool = True
     asked: list[str] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
+    #: What a ``--confirm`` was compared with in a dry run, and whether a yes would not do.
+    given: list[tuple[str, bool]] = field(default_factory=list)
     requests: list[PinRequest] = field(default_factory=list)
     #: As many as a scan announced; None: it never did.
     keys_wanting_pins: int | None = None
@@ -80,6 +82,9 @@ class Person:
 
     def confirm_by_typing(self, warning: str, text: str) -> None:
         self.confirm(f"{warning} {text}")
+
+    def check_given(self, text: str, *, typed: bool) -> None:
+        self.given.append((text, typed))
 
     def fingerprint(self, question: str, fingerprint: str) -> None:
         self.compared.append(fingerprint)

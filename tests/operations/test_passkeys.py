@@ -83,11 +83,29 @@ def test_a_dry_run_matches_and_keeps(desk, person, filled):
 
 def test_a_site_and_user_are_whole_values(desk, person, filled):
     assert filled
-    for selection in ({"rp": "a.exampl"}, {"rp": "a.example", "user": "ki"}, {"rp": "A.EXAMPLE"}):
+    for selection in ({"rp": "a.exampl"}, {"rp": "a.example", "user": "ki"}):
         deletion, errors = delete(desk, person(pins=[PIN]), **selection)
         assert (deletion.matched, errors) == ((), ())
     deletion, _ = delete(desk, person(pins=[PIN]), rp="a.example", user="kim")
     assert len(deletion.deleted) == 1
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("A.EXAMPLE", "give --rp a.example"),
+        ("https://a.example/login", "the RP id in it is probably a.example"),
+        ("a.example.", "the RP id in it is probably a.example"),
+        ("kim at a.example", "an RP id is a domain such as example.com"),
+    ],
+)
+@pytest.mark.usefixtures("filled")
+def test_what_no_site_has_as_its_rp_id_is_refused_instead_of_found_nowhere(desk, person, text, advice, dry_run):
+    with pytest.raises(UsageError) as caught:
+        delete(desk, person(pins=[PIN]), rp=text, dry_run=dry_run)
+    assert (caught.value.hint or "").startswith(advice)
+    assert len(left(desk, person)) == 3
 
 
 def test_a_key_that_refuses_one_passkey_still_loses_the_others(desk, person, filled):
@@ -276,6 +294,16 @@ def test_what_nothing_else_opens_wants_the_name_before_the_pin(noted, person, by
     assert who.asked[0] == "confirmable by blue"
     assert who.asked[1].startswith("This account opens with nothing else:\n  b.example, kim\n")
     assert who.asked[1].endswith(" blue")
+
+
+def test_a_dry_run_tells_what_nothing_else_opens_and_compares_the_name(noted, person):
+    who = person(pins=[PIN])
+    delete_noted(noted, who, rp="b.example", dry_run=True)
+    assert who.told[-2:] == ["This account opens with nothing else:", "  b.example, kim"]
+    assert (who.asked, who.given) == ([], [("blue", True)])
+    who = person(pins=[PIN])
+    delete_noted(noted, who, rp="a.example", dry_run=True)
+    assert (who.told, who.given) == ([], [("blue", False)])
 
 
 def test_a_passkey_that_was_not_noted_yet_is_judged_when_it_is_seen(noted, person):

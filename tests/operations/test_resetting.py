@@ -41,8 +41,18 @@ def test_a_dry_run_asks_nothing_and_erases_nothing(desk, person, filled):
     assert filled
     who = person()
     assert not resetting.reset(desk.circumstances(who), dry_run=True).changed
-    assert who.asked == []
+    assert (who.asked, who.told) == ([], [])
+    assert who.given == [(filled, True)]
     assert not is_empty(desk, person)
+
+
+def test_a_dry_run_tells_what_nothing_else_opens(desk, person):
+    desk.know("green", pin=True)
+    desk.sign_up("green", "a.example")
+    scanning.scan(desk.circumstances(person(pins=[PIN])), findings=None, dry_run=False)
+    who = person()
+    resetting.reset(desk.circumstances(who, "green"), dry_run=True)
+    assert who.told == ["This account opens with nothing else:", "  a.example, kim"]
 
 
 def test_a_refused_touch_erases_nothing(desk, person, filled):
