@@ -11,6 +11,7 @@ from keyctl.core import markdown
 from keyctl.core.loss_steps import ID_DIGITS, Step, StepKind
 from keyctl.core.names import quoted
 from keyctl.core.text import visible
+from keyctl.model import KeyState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -47,7 +48,8 @@ def text(loss: Loss) -> str:
 
 def as_markdown(loss: Loss) -> str:
     """The plan in Markdown."""
-    lines = [f"# {markdown.escaped(loss.name)} is lost: what to do now", "", markdown.escaped(_first_line(loss))]
+    title = f"{loss.name} {_state(loss)}: what to do now"
+    lines = [f"# {markdown.escaped(title)}", "", markdown.escaped(_first_line(loss))]
     for heading, steps in _sections(loss.steps):
         lines += ["", f"## {heading}", ""]
         for step in steps:
@@ -95,9 +97,15 @@ def _first_line(loss: Loss) -> str:
     if loss.key is None:
         return f"{loss.name} is lost, and nothing is noted of it: what to do, in this order"
     since = f" since {loss.lost_at}" if loss.lost_at is not None else ""
+    begin = f"{loss.name} {_state(loss)}{since}"
     if done == len(loss.steps):
-        return f"{loss.name} is lost{since}; all {done} steps are done"
-    return f"{loss.name} is lost{since}; {done} of {len(loss.steps)} steps are done, the most urgent come first"
+        return f"{begin}; all {done} steps are done"
+    return f"{begin}; {done} of {len(loss.steps)} steps are done, the most urgent come first"
+
+
+def _state(loss: Loss) -> str:
+    reset = loss.key is not None and loss.key.state is KeyState.RESET
+    return "was reset, and is not marked as lost" if reset else "is lost"
 
 
 def _how_to_tick(loss: Loss) -> str:

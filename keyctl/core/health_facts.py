@@ -108,6 +108,8 @@ class KeyFacts:
     drill_failure: str | None = None
     #: What is left to do about a key that is marked as lost, the most urgent first.
     open_steps: tuple[Step, ...] = ()
+    #: Why it cannot be read which of its steps were ticked off; None: it was.
+    ticks_problem: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -260,6 +260,8 @@ def lost_key(key: KeyFacts) -> Finding:
     urgent = any(step.kind in grave for step in key.open_steps)
     steps = "1 step is" if len(key.open_steps) == 1 else f"{len(key.open_steps)} steps are"
     message = f"is lost, and {steps} left to do: {key.open_steps[0].text}"
+    if key.ticks_problem is not None:
+        message += f" (none counts as ticked off: {key.ticks_problem})"
     hint = f"`keyctl lost {quoted(key.label)}` shows them; `--done STEP` ticks one off"
     return _finding("lost_key", FAIL if urgent else WARN, key, message, hint, severity=int(urgent))
 

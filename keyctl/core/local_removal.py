@@ -92,7 +92,8 @@ def _of_pam(registration: Registration, lost: str) -> Removal:
     handle = base64.b64encode(registration.credential_id).decode().rstrip("=")
     pattern = handle.replace("+", "[+-]").replace("/", "[/_]")
     place = file if file in _PAM_FILES.values() else quoted(file)
-    return Removal(text, (f"sed -i 's#:{pattern}=*,[^:]*##' {place}",))
+    sudo = "sudo " if file == _PAM_FILES["u2f_mappings"] else ""
+    return Removal(text, (f"{sudo}sed -i 's#:{pattern}=*,[^:]*##' {place}",))
 
 
 def _of_luks(registration: Registration, lost: str) -> Removal:
@@ -104,9 +105,9 @@ def _of_luks(registration: Registration, lost: str) -> Removal:
         f"the token whose fido2-credential begins with {shown}"
     )
     commands = (
-        f"systemd-cryptenroll {place}",
-        f"cryptsetup luksDump {place}",
-        f"cryptsetup token export --token-id TOKEN {place}",
-        f"systemd-cryptenroll --wipe-slot=SLOT {place}",
+        f"sudo systemd-cryptenroll {place}",
+        f"sudo cryptsetup luksDump {place}",
+        f"sudo cryptsetup token export --token-id TOKEN {place}",
+        f"sudo systemd-cryptenroll --wipe-slot=SLOT {place}",
     )
     return Removal(text, commands)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from keyctl.core import coverage, loss_replacement
 from keyctl.core.account_rows import Sheet, name_order
@@ -57,9 +57,10 @@ def plan(
         disks = sorted({one.label or one.account or "?" for one in _local(lost) if one.origin is Origin.LUKS})
         others = [one.name for one in loss_replacement.remaining(inventory, lost)]
         steps += computer_steps(writer, lost.name, disks, others)
-    steps += _account_steps(writer, inventory, lost)
+    rows = _rows(inventory, lost)
+    steps += _account_steps(writer, inventory, lost, rows)
     steps.append(unlisted_step(writer, lost.name, read=lost.passkeys_read_at is not None))
-    steps += _derived_steps(writer, inventory, lost)
+    steps += _derived_steps(writer, inventory, lost, rows)
     steps += _local_steps(writer, lost)
     steps.append(administrator_step(writer, lost))
     steps += loss_replacement.replacement_steps(writer, inventory, lost)
@@ -96,33 +97,51 @@ def unlisted_step(writer: Writer, lost: str, *, read: bool) -> Step:
 def administrator_step(writer: Writer, lost: KnownKey) -> Step:
     """What an administrator needs to block the key."""
     what = [f"model {lost.model}" if lost.model else None]
-    what += [f"serial number {lost.serial}" if lost.serial else "serial number not noted: it is on the package"]
+    what += [f"serial number {lost.serial}" if lost.serial else "serial number not noted (it is on the package)"]
     what += [f"AAGUID {lost.aaguid}" if lost.aaguid else None]
+    end = "an AAGUID is a whole model, so they remove this key from your account too"
+    if not lost.aaguid:
+        end = "they remove it from your account"
     return writer.step(
         StepKind.ADMINISTRATOR,
         "administrator",
         f"if work or school manages an account of yours, tell its administrator that {lost.name} is lost: "
-        f"{', '.join(filter(None, what))}; an AAGUID is a whole model, so they remove this key from your account too",
+        f"{', '.join(filter(None, what))}; {end}",
     )
 
 
-def _account_steps(writer: Writer, inventory: Inventory, lost: KnownKey) -> list[Step]:
-    """A step for each account of the lost key, first those that no other key opens."""
-    columns = coverage.column_names(inventory)
+class _Row(NamedTuple):
+    """What the keys that are left have for an account."""
+
+    account: Account
+    row: AccountRow
+    #: Whether the lost key opens it.
+    of_lost: bool
+
+
+def _rows(inventory: Inventory, lost: KnownKey) -> list[_Row]:
     sheet = Sheet(
-        columns=columns,
+        columns=coverage.column_names(inventory),
         blank={},
         # A key for trying out stands in for no real one, and is all that counts for another.
         physical=not lost.virtual,
         without=lost.id,
         stale_before="",
     )
-    order = _preference(inventory, lost, columns)
-    found = []
+    rows = []
     for account in accounts(inventory):
         own = [held for held in account.holdings if held.key.id == lost.id and held.derived is None]
-        if any(map(sheet.works, own)) and not _is_local(lost, account):
-            row = sheet.row(account)
+        of_lost = any(map(sheet.works, own)) and not _is_local(lost, account)
+        rows.append(_Row(account, sheet.row(account), of_lost))
+    return rows
+
+
+def _account_steps(writer: Writer, inventory: Inventory, lost: KnownKey, rows: Sequence[_Row]) -> list[Step]:
+    """A step for each account of the lost key, first those that no other key opens."""
+    order = _preference(inventory, lost, coverage.column_names(inventory))
+    found = []
+    for account, row, of_lost in rows:
+        if of_lost:
             openers = sorted(row.opened_by, key=lambda name: order.get(name, len(order)))
             step = _account_step(writer, lost, account, row, openers)
             found.append(((bool(openers), *name_order(row, account)), step))
@@ -183,13 +202,27 @@ def _is_local(lost: KnownKey, account: Account) -> bool:
     return all(held.credential_id in local for held in account.holdings if held.key.id == lost.id)
 
 
-def _derived_steps(writer: Writer, inventory: Inventory, lost: KnownKey) -> Iterator[Step]:
+def _derived_steps(writer: Writer, inventory: Inventory, lost: KnownKey, rows: Sequence[_Row]) -> Iterator[Step]:
+    columns = coverage.column_names(inventory)
     for pairing in inventory.pairings_of(lost.id):
         for derived in pairing.derived:
-            yield _derived_step(writer, inventory, lost, pairing, derived)
+            opened = _opens_anyway(rows, pairing, derived, columns.get(pairing.backup_id))
+            yield _derived_step(writer, inventory, lost, pairing, derived, settled=derived.is_replaced or opened)
 
 
-def _derived_step(writer: Writer, inventory: Inventory, lost: KnownKey, pairing: Pairing, derived: DerivedKey) -> Step:
+def _opens_anyway(rows: Sequence[_Row], pairing: Pairing, derived: DerivedKey, backup: str | None) -> bool:
+    """Whether the backup key itself opens the site's account for which a key was derived for it."""
+    return derived.target.startswith("rp:") and any(
+        held.derived is not None and (held.derived.pairing_id, held.derived.target) == (pairing.id, derived.target)
+        for account, row, _ in rows
+        if backup in row.opened_by
+        for held in account.holdings
+    )
+
+
+def _derived_step(
+    writer: Writer, inventory: Inventory, lost: KnownKey, pairing: Pairing, derived: DerivedKey, *, settled: bool
+) -> Step:
     kind, _, label = derived.target.partition(":")
     site, _, account = label.partition("/")
     backup = inventory.key_with_id(pairing.backup_id)
@@ -209,7 +242,7 @@ def _derived_step(writer: Writer, inventory: Inventory, lost: KnownKey, pairing:
         StepKind.DERIVED,
         f"{pairing.id} {derived.target}",
         text,
-        settled=derived.is_replaced,
+        settled=settled,
         key=backup.name if backup is not None and backup.id != lost.id else None,
         service=label if kind == "ssh" else site if kind == "rp" else None,
         rp_id=site if kind == "rp" else None,

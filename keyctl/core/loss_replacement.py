@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from keyctl.core import promotions
 from keyctl.core.accounts import may_share_owner
+from keyctl.core.key_models import model_of
 from keyctl.core.loss_steps import StepKind
 from keyctl.core.names import quoted
 from keyctl.core.pairings import PairingState
 from keyctl.model import KeyState, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from keyctl.core.inventory import Inventory, KnownKey
     from keyctl.core.loss_steps import Step, Writer
@@ -33,16 +34,26 @@ def replacement_steps(writer: Writer, inventory: Inventory, lost: KnownKey) -> I
         yield _promote(writer, inventory, lost, pairing)
     elif pairing is None and left and lost.role is Role.PRIMARY:
         yield _new_role(writer, lost, left)
-    pair = _pair(writer, inventory, lost, pairing, left)
-    yield pair
-    new = pair.key or _newest(left, lost)
-    yield writer.step(
-        StepKind.REGISTER,
-        "register",
-        f"register {new or 'the new key'} at every account that it does not open yet; this lists them, with links",
-        key=new,
-        commands=(f"keyctl coverage --missing {quoted(new) if new is not None else 'NEW'}",),
+    newest = _newest(left, lost)
+    pair = (
+        _pair(writer, inventory, lost, pairing) if pairing is not None else _first_pair(writer, inventory, left, newest)
     )
+    yield pair
+    yield _register(writer, pair.key or newest)
+
+
+def steps_among(writer: Writer, inventory: Inventory, left: Sequence[KnownKey]) -> Iterator[Step]:
+    """What to buy, the next pairing, and the new key at all accounts, where nothing is known of the lost key.
+
+    Args:
+        writer: Of the lost key.
+        inventory: What is known.
+        left: The keys at hand, the likeliest to take over first.
+    """
+    yield _buy(writer, left)
+    pair = _first_pair(writer, inventory, left, None)
+    yield pair
+    yield _register(writer, pair.key)
 
 
 def remaining(inventory: Inventory, lost: KnownKey) -> list[KnownKey]:
@@ -55,6 +66,11 @@ def remaining(inventory: Inventory, lost: KnownKey) -> list[KnownKey]:
         and key.virtual is lost.virtual
         and may_share_owner(key, lost)
     ]
+    return likeliest_first(keys)
+
+
+def likeliest_first(keys: Iterable[KnownKey]) -> list[KnownKey]:
+    """*keys*, the likeliest to take over first."""
     return sorted(keys, key=lambda key: (ROLES.index(key.role), key.name))
 
 
@@ -66,7 +82,7 @@ def _buy(writer: Writer, left: Sequence[KnownKey]) -> Step:
     if len(left) < _ENOUGH_KEYS:
         names = f"{left[0].name} is the only key left" if left else "no key is left"
         text = f"{names}: get another one {other}"
-    elif len({key.aaguid or key.model for key in left}) > 1:
+    elif len({model_of(key) for key in left} - {None}) > 1:
         text = f"{' and '.join(key.name for key in left)} are left, of different models: enough to go on with"
     else:
         text = f"{' and '.join(key.name for key in left)} are left; let the next key be one {other}"
@@ -106,29 +122,44 @@ def _promote(writer: Writer, inventory: Inventory, lost: KnownKey, pairing: Pair
 
 
 def _new_role(writer: Writer, lost: KnownKey, left: Sequence[KnownKey]) -> Step:
-    primary = next((key for key in left if key.role is Role.PRIMARY), None)
-    name = (primary or left[0]).name
+    successor = _successor(left)
+    name = successor.name
     return writer.step(
         StepKind.PROMOTE,
         "promote",
         f"let {name} be the primary key in the place of {lost.name}",
-        settled=primary is not None,
+        settled=successor.role is Role.PRIMARY,
         key=name,
         commands=(f"keyctl edit {quoted(name)} --role primary",),
     )
 
 
-def _pair(
-    writer: Writer, inventory: Inventory, lost: KnownKey, pairing: Pairing | None, left: Sequence[KnownKey]
-) -> Step:
-    if pairing is None:
-        name = quoted(left[0].name) if left else "PRIMARY"
-        text = f"pair {left[0].name if left else 'the new primary key'} with the new key, so that the next loss is less"
-        settled = any(
-            one.retired_at is None and {one.primary_id, one.backup_id} <= {key.id for key in left}
-            for one in inventory.pairings
-        )
-        return writer.step(StepKind.PAIR, "pair", text, settled=settled, commands=(f"keyctl pair create {name} NEW",))
+def _successor(left: Sequence[KnownKey]) -> KnownKey:
+    """The key that is the primary key, or likeliest to be it; there is one."""
+    return next((key for key in left if key.role is Role.PRIMARY), left[0])
+
+
+def _first_pair(writer: Writer, inventory: Inventory, left: Sequence[KnownKey], newest: str | None) -> Step:
+    """The next pairing, where the lost key was in none: of keys at hand where there are two."""
+    names = {key.id: key.name for key in left}
+    for one in inventory.pairings:
+        if one.retired_at is None and {one.primary_id, one.backup_id} <= set(names):
+            backup = names[one.backup_id]
+            text = f"{names[one.primary_id]} is paired with {backup}"
+            command = f"keyctl pair verify {quoted(backup)}"
+            return writer.step(StepKind.PAIR, "pair", text, settled=True, key=backup, commands=(command,))
+    primary = _successor(left) if left else None
+    others = [key for key in left if key is not primary]
+    # What was bought since comes first, then what a flaw of the primary key's model does not hit.
+    others.sort(key=lambda key: (key.name != newest, primary is not None and model_of(key) == model_of(primary)))
+    other = others[0].name if others else None
+    text = f"pair {primary.name if primary else 'the new primary key'} with {other or 'the new key'}"
+    command = f"keyctl pair create {quoted(primary.name) if primary else 'PRIMARY'} {quoted(other) if other else 'NEW'}"
+    return writer.step(StepKind.PAIR, "pair", f"{text}, so that the next loss is less", key=other, commands=(command,))
+
+
+def _pair(writer: Writer, inventory: Inventory, lost: KnownKey, pairing: Pairing) -> Step:
+    """The pairing that follows *pairing*, in which the lost key had a part."""
     commands: tuple[str, ...] = ()
     if pairing.backup_id == lost.id:
         # Whoever is left is the primary key of the next pairing.
@@ -146,6 +177,16 @@ def _pair(
         text = f"pair {name} again, with {following.key or 'the new key'}"
         commands += (following.command if following.key else f"{following.command.removesuffix('BACKUP')}NEW",)
     return writer.step(StepKind.PAIR, "pair", text, settled=following.paired, key=following.key, commands=commands)
+
+
+def _register(writer: Writer, new: str | None) -> Step:
+    return writer.step(
+        StepKind.REGISTER,
+        "register",
+        f"register {new or 'the new key'} at every account that it does not open yet; this lists them, with links",
+        key=new,
+        commands=(f"keyctl coverage --missing {quoted(new) if new is not None else 'NEW'}",),
+    )
 
 
 def _newest(left: Sequence[KnownKey], lost: KnownKey) -> str | None:

@@ -183,7 +183,7 @@ def _after_loss(facts: SheetFacts, backing: Sequence[SheetPairing]) -> list[_Ste
     names = [quoted(one.primary) if one.primary is not None else "NAME" for one in backing] or ["NAME"]
     name = quoted(facts.name)
     steps = [
-        _Step("Take this key to a computer with keyctl and plug it in (to install it: pip install fido-keyctl)."),
+        _Step("Take this key to a computer with keyctl, installed as keyctl's README says, and plug it in."),
         _Step(
             "Have the steps listed, the most urgent first. On a computer that does not know your keys, add the "
             "inventory that you exported.",

@@ -1,17 +1,16 @@
-"""Reading which accounts a connected key opens that has no name here, as on a new computer after a loss."""
+"""Reading which accounts a connected key opens, where little is known, as on a new computer after a loss."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from keyctl.core.loss_unknown import OpenedAccount
-from keyctl.errors import DeclinedError, KeyctlError, StoreError
+from keyctl.core.loss_unknown import OpenedAccount, opened_account
+from keyctl.errors import DeclinedError, KeyctlError
 from keyctl.model import Purpose
 from keyctl.operations import opening, unlocking
 
 if TYPE_CHECKING:
-    from keyctl.model import Passkey
     from keyctl.operations.asking import Circumstances
 
 
@@ -30,12 +29,7 @@ class BackupReading:
 
 
 def read(circumstances: Circumstances) -> BackupReading:
-    """The accounts that the connected key lists; nothing is noted.
-
-    Raises:
-        DeclinedError: The person gave no PIN.
-        StoreError: What is known of keys cannot be read.
-    """
+    """The accounts that the connected key lists, or why it does not; nothing is noted."""
     label = None
     try:
         with opening.opened(circumstances, remarking=False) as session:
@@ -44,20 +38,13 @@ def read(circumstances: Circumstances) -> BackupReading:
                 return BackupReading(key=label, note=f"{label} cannot list what it opens")
             unlocking.unlock(session, circumstances)
             found = session.list_passkeys()
-    except (DeclinedError, StoreError):
-        raise
+    except DeclinedError:
+        # Somebody who does not have the PIN at hand needs the plan as much.
+        return BackupReading(key=label, note=f"{label} was not read, as no PIN was given")
     except KeyctlError as error:
         return BackupReading(key=label, trouble=error.about(label) if label is not None else error)
     return BackupReading(
         key=label,
-        accounts=tuple(_account(passkey) for passkey in found.passkeys if passkey.purpose is Purpose.PASSKEY),
+        accounts=tuple(opened_account(passkey) for passkey in found.passkeys if passkey.purpose is Purpose.PASSKEY),
         note=None if found.complete else f"{label} stopped half-way: it opens more than it listed",
-    )
-
-
-def _account(passkey: Passkey) -> OpenedAccount:
-    return OpenedAccount(
-        rp_id=passkey.rp_id or f"site {passkey.rp_id_hash.hex()[:16]}",
-        user_id=passkey.user_id,
-        account=passkey.user_name or passkey.display_name,
     )

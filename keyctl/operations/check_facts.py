@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from keyctl.core import inventory_digest
 from keyctl.core.health_facts import Export, Facts, KeyFacts, PairingFacts, Unreachable
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from keyctl.core.health_limits import Limits
     from keyctl.core.inventory import Inventory, KnownKey
-    from keyctl.core.loss_steps import Step
     from keyctl.core.pairings import Pairing
     from keyctl.operations.asking import Circumstances
     from keyctl.operations.check_reading import ReadKey
@@ -129,7 +128,7 @@ def _keys(
             **_absence(key, read),
             drilled_at=health_files.read_drill(circumstances.home, key.id),
             drill_failure=drills.keys.get(key.id),
-            open_steps=_open_steps(circumstances, inventory, key),
+            **_loss(circumstances, inventory, key),
         )
         for key in wanted
     ]
@@ -137,7 +136,7 @@ def _keys(
     return (*known, *strangers)
 
 
-def _absence(key: KnownKey, read: Sequence[ReadKey]) -> dict[str, str]:
+def _absence(key: KnownKey, read: Sequence[ReadKey]) -> dict[str, Any]:
     """Why a key was not seen, where it may be one that says without its PIN not which one it is."""
     locked = [
         one.label
@@ -149,13 +148,15 @@ def _absence(key: KnownKey, read: Sequence[ReadKey]) -> dict[str, str]:
     return {"absence": f"may be {' or '.join(locked)}, which wants its PIN before it says so"} if locked else {}
 
 
-def _open_steps(circumstances: Circumstances, inventory: Inventory, key: KnownKey) -> tuple[Step, ...]:
+def _loss(circumstances: Circumstances, inventory: Inventory, key: KnownKey) -> dict[str, Any]:
+    """What is left to do about a lost key, and why what was ticked off cannot be read."""
     if key.state is not KeyState.LOST:
-        return ()
+        return {}
     # Loaded only where a key is lost.
-    from keyctl.operations import losing
+    from keyctl.operations import unfinished_losses
 
-    return losing.open_steps(circumstances, inventory, key)
+    steps, problem = unfinished_losses.open_steps(circumstances, inventory, key)
+    return {"open_steps": steps, "ticks_problem": problem.message if problem is not None else None}
 
 
 def _pairings(

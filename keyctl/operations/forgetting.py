@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from keyctl.core.names import quoted
 from keyctl.core.text import visible
+from keyctl.model import KeyState
 from keyctl.operations import naming, noting, recognising, stranding, unattended
 from keyctl.operations.pins import KeyChange
 from keyctl.store import inventory as store
@@ -51,9 +53,9 @@ def forget(circumstances: Circumstances, name: str, *, dry_run: bool) -> Forgott
         remains=_remains(inventory, pairings),
     )
     stranded = stranding.lines_with_pairings(inventory, known.id)
-    told = _pairings_told(result)
+    told = _pairings_told(result) + _loss_told(circumstances, inventory, known)
     if dry_run:
-        stranding.tell(circumstances.asker, stranded, told)
+        stranding.rehearse(circumstances.asker, stranded, told, known.name)
         return result
     about = f"{told}keyctl forgets {visible(known.name)} and what it opens; on the key itself nothing changes."
     stranding.confirm(circumstances.asker, stranded, about, known.name, "\nForget it?")
@@ -96,6 +98,22 @@ def _remains(inventory: Inventory, pairings: Sequence[Pairing]) -> tuple[Remains
     return pair_views.remains(inventory, [left for pairing in pairings for left in ended_pairings.remains(pairing)])
 
 
+def _loss_told(circumstances: Circumstances, inventory: Inventory, known: KnownKey) -> str:
+    """What becomes of the list of things to do about a lost key, in a line for people; empty where there is none."""
+    if known.state is not KeyState.LOST:
+        return ""
+    from keyctl.operations import unfinished_losses
+
+    left = unfinished_losses.open_steps(circumstances, inventory, known)
+    if not left.steps:
+        return ""
+    name = visible(known.name)
+    return (
+        f"{name} is lost, and {unfinished_losses.told(left)} left to do, which nobody will be reminded of; "
+        f"`keyctl lost {visible(quoted(known.name))}` lists them.\n"
+    )
+
+
 def _pairings_told(forgotten: Forgotten) -> str:
     """What becomes of the pairings, in lines for people; empty where there are none."""
     if not forgotten.pairings:
@@ -108,6 +126,9 @@ def _pairings_told(forgotten: Forgotten) -> str:
             "This stays on the keys, and keyctl cannot delete it afterwards; `keyctl pair remove` does that before:\n"
         )
     for left in forgotten.remains:
+        if left.credential_id is None:
+            told += f"  on {left.key}: the seed of its backup key\n"
+            continue
         what = "the seed" if left.what == "seed" else "a copy of the pairing's record"
-        told += f"  on {left.key}: {what}, credential {(left.credential_id or b'').hex()[:_ID_DIGITS]}\n"
+        told += f"  on {left.key}: {what}, credential {left.credential_id.hex()[:_ID_DIGITS]}\n"
     return "".join(f"{visible(line)}\n" for line in told.splitlines())

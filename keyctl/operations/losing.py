@@ -5,13 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from keyctl.core import loss_plan, loss_steps, promotions, times
+from keyctl.core import loss_plan, loss_steps, names, promotions, times
 from keyctl.core.loss_steps import StepKind
 from keyctl.core.loss_unknown import general_plan
 from keyctl.core.names import composed, quoted
-from keyctl.errors import Details, NotFoundError, UsageError
-from keyctl.model import KeyState
-from keyctl.operations import backup_reading, listing, naming, offered_inventories, pair_choice, recognising
+from keyctl.errors import Details, NotFoundError, StoreError, UsageError
+from keyctl.model import KeyState, Role
+from keyctl.operations import (
+    backup_reading,
+    listing,
+    naming,
+    offered_inventories,
+    pair_choice,
+    recognising,
+    unfinished_losses,
+)
 from keyctl.operations.pins import KeyChange
 from keyctl.store import inventory as store
 from keyctl.store import loss_records
@@ -33,6 +41,8 @@ _UNDONE_BY_HAND = frozenset(
 )
 #: Why a key is not read, without anything being wrong.
 _MERELY_NOT_READ = frozenset({"no_key", "pin_required", "pin_not_set", "unsupported"})
+#: What people keep beside the key that they use.
+_BESIDE = frozenset({Role.BACKUP, Role.SPARE})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +102,9 @@ def lose(
 ) -> tuple[Loss, tuple[KeyctlError, ...]]:
     """Mark a key as lost, and tell what to do now; once more, what is left to do.
 
-    Where no key is known at all, or this may be one whose pairing was restored from its backup key, what a connected
-    key opens is read, and what to do in general is told.
+    Where no key is known at all, or this may be the one to which the known ones are backup keys, what a connected key
+    opens is read, and what to do in general is told. A file that is damaged or cannot be written keeps nobody from the
+    plan: it is told from what can be read, and nothing is noted.
 
     Args:
         circumstances: What the command line says; its key is one to read, and only where none is known.
@@ -104,58 +115,61 @@ def lose(
         dry_run: Change nothing.
 
     Returns:
-        The plan, and why a connected key could not be read.
+        The plan, and what could not be read or noted.
 
     Raises:
         NotFoundError: Other keys are known and this one is not (``name_not_found``), or no such step is in the plan.
-        UsageError: A source cannot be understood, or ``--key`` was given and keys are known.
-        StoreError: The inventory, or what was noted of this loss, cannot be read or written.
-        DeclinedError: The person gave no PIN for the key to be read.
+        UsageError: A source cannot be understood, ``--key`` was given and keys are known, or no key can have the name.
+        StoreError: A newer keyctl wrote a source, or what is trusted here of its pairings cannot be read.
     """
     ticks = ticks or Ticks()
     inventory = offered_inventories.inventory_with(circumstances, sources)
-    if not inventory.keys or _may_be_restored(inventory, name):
+    if _may_be_of_elsewhere(inventory, name, took_files=bool(sources)):
         return _of_unknown(circumstances, inventory, name, ticks, with_computer=with_computer)
     naming.require_no_key_option(circumstances)
     known = _known(inventory, name, took_files=bool(sources))
-    before = _record(circumstances, known)
-    done, not_done = _chosen(inventory, known, before, ticks, with_computer=with_computer)
-    now = times.now()
-    if dry_run:
-        after = promotions.as_lost(known, now=now)
+    before, problem = unfinished_losses.noted(circumstances, known)
+    problems = (*inventory.problems, *([problem] if problem is not None else []))
+    if problems:
+        there = _There(inventory, known, before, problems)
     else:
-        offered_inventories.take_in(circumstances, sources)
-        inventory, after = _marked(circumstances, known, now)
-    change = _Change(done, not_done, with_computer, now, _lost_at(after))
-    record = change.applied(before) if dry_run else change.written(circumstances, before)
+        done, not_done = _chosen(inventory, known, before, ticks, with_computer=with_computer)
+        change = _Change(done, not_done, with_computer, times.now())
+        there = _There(inventory, known, before, ())
+        there = change.shown(there) if dry_run else change.written(circumstances, there, sources)
+    inventory, after, record, errors = there
+    # What was lost with it counts, whether that could be noted or not.
+    with_computer = with_computer or record.with_computer
     loss = Loss(
         name=known.name,
         key=recognising.absent(after, circumstances.state),
         changed=not dry_run and (after.state is not known.state or record != before),
-        lost_at=_lost_at(after),
+        lost_at=unfinished_losses.lost_at(after),
         plugged_in=_is_plugged_in(circumstances, known),
-        with_computer=record.with_computer,
+        with_computer=with_computer,
         read=None,
-        steps=loss_plan.plan(inventory, after, with_computer=record.with_computer, ticked=record.done),
+        steps=loss_plan.plan(inventory, after, with_computer=with_computer, ticked=record.done),
         remarks=(),
     )
-    return replace(loss, remarks=tuple(_remarks(loss, after))), ()
+    return replace(loss, remarks=tuple(_remarks(loss, after, errors))), errors
 
 
-def find_again(circumstances: Circumstances, name: str, *, dry_run: bool) -> Found:
+def find_again(circumstances: Circumstances, name: str, *, dry_run: bool) -> tuple[Found, tuple[KeyctlError, ...]]:
     """Take back that a key is lost; what was done about the loss is told, as it has to be undone by hand.
+
+    Returns:
+        What came of it, and why what was ticked off cannot be told; that file then stays as it is.
 
     Raises:
         NotFoundError: No such key is known.
-        StoreError: The inventory, or what was noted of the loss, cannot be read or written.
+        StoreError: The inventory cannot be read or written.
     """
     inventory = store.read_whole(circumstances.home)
     known = naming.find(inventory, name)
     if known.state is not KeyState.LOST:
-        return Found(
-            key=recognising.absent(known, circumstances.state), changed=False, revoked=(), retired=(), primary=None
-        )
-    record = _record(circumstances, known)
+        key = recognising.absent(known, circumstances.state)
+        return Found(key=key, changed=False, revoked=(), retired=(), primary=None), ()
+    record, problem = unfinished_losses.noted(circumstances, known)
     steps = loss_plan.plan(inventory, known, with_computer=record.with_computer, ticked=record.done)
     retired = _retired(inventory, known)
     after = known
@@ -164,27 +178,16 @@ def find_again(circumstances: Circumstances, name: str, *, dry_run: bool) -> Fou
             now_known = naming.find(changes.inventory, known.name)
             after = replace(now_known, state=KeyState.ACTIVE, changed={**now_known.changed, "state": times.now()})
             changes.put_key(after)
-        loss_records.forget(circumstances.home, known.id)
-    return Found(
+        if problem is None:
+            loss_records.forget(circumstances.home, known.id)
+    found = Found(
         key=recognising.absent(after, circumstances.state),
         changed=not dry_run,
         revoked=tuple(step for step in steps if step.kind in _UNDONE_BY_HAND and step.done_at is not None),
         retired=tuple(pair_choice.label(inventory, pairing) for pairing in retired),
         primary=next((pair_choice.name_of(inventory, pairing.backup_id) for pairing in retired), None),
     )
-
-
-def open_steps(circumstances: Circumstances, inventory: Inventory, key: KnownKey) -> tuple[Step, ...]:
-    """What is left to do about a key that is marked as lost; nothing of another one.
-
-    Raises:
-        StoreError: What was noted of this loss cannot be read or understood.
-    """
-    if key.state is not KeyState.LOST:
-        return ()
-    record = _record(circumstances, key)
-    steps = loss_plan.plan(inventory, key, with_computer=record.with_computer, ticked=record.done)
-    return loss_steps.open_ones(steps)
+    return found, () if problem is None else (problem,)
 
 
 def _known(inventory: Inventory, name: str, *, took_files: bool) -> KnownKey:
@@ -214,13 +217,15 @@ def _marked(circumstances: Circumstances, known: KnownKey, now: str) -> tuple[In
         return changes.inventory, after
 
 
-def _record(circumstances: Circumstances, known: KnownKey) -> LossRecord:
-    """What was done about this loss of the key."""
-    return loss_records.since(loss_records.read(circumstances.home, known.id), _lost_at(known) or "")
+class _There(NamedTuple):
+    """What is noted of a loss."""
 
-
-def _lost_at(known: KnownKey) -> str | None:
-    return known.changed.get("state") if known.state is KeyState.LOST else None
+    inventory: Inventory
+    #: The lost key.
+    known: KnownKey
+    record: LossRecord
+    #: What could not be read or noted.
+    errors: tuple[StoreError, ...]
 
 
 class _Change(NamedTuple):
@@ -230,12 +235,33 @@ class _Change(NamedTuple):
     not_done: tuple[str, ...]
     with_computer: bool
     now: str
-    #: When the key was marked as lost; None: it is not.
-    lost_at: str | None
 
-    def applied(self, record: LossRecord) -> LossRecord:
-        """What *record* becomes."""
-        lost_at = self.lost_at or ""
+    def shown(self, there: _There) -> _There:
+        """What *there* would become; nothing is written."""
+        known = promotions.as_lost(there.known, now=self.now)
+        return there._replace(known=known, record=self._applied(there.record, known))
+
+    def written(self, circumstances: Circumstances, there: _There, sources: Sequence[tuple[bytes, str]]) -> _There:
+        """What *there* becomes, once it is noted; as much of it as could be."""
+        try:
+            offered_inventories.take_in(circumstances, sources)
+            if promotions.as_lost(there.known, now=self.now) != there.known:
+                inventory, known = _marked(circumstances, there.known, self.now)
+                there = there._replace(inventory=inventory, known=known)
+            known, record = there.known, there.record
+            if self._applied(record, known) != record:
+                record = loss_records.change(
+                    circumstances.home,
+                    record.key_id,
+                    lambda noted: self._applied(noted, known),
+                    wait_s=circumstances.waits.lock_s,
+                )
+            return there._replace(record=record)
+        except StoreError as error:
+            return there._replace(errors=(error,))
+
+    def _applied(self, record: LossRecord, known: KnownKey) -> LossRecord:
+        lost_at = unfinished_losses.lost_at(known) or ""
         return loss_records.changed(
             loss_records.since(record, lost_at),
             done=self.done,
@@ -244,12 +270,6 @@ class _Change(NamedTuple):
             # The clock of the computer that marked it may be ahead.
             now=max(self.now, lost_at),
         )
-
-    def written(self, circumstances: Circumstances, record: LossRecord) -> LossRecord:
-        """The same, once it is noted."""
-        if self.applied(record) == record:
-            return record
-        return loss_records.change(circumstances.home, record.key_id, self.applied, wait_s=circumstances.waits.lock_s)
 
 
 def _chosen(
@@ -283,7 +303,9 @@ def _is_plugged_in(circumstances: Circumstances, known: KnownKey) -> bool:
     return any(key.id == known.id for key in connected)
 
 
-def _remarks(loss: Loss, after: KnownKey) -> Iterable[str]:
+def _remarks(loss: Loss, after: KnownKey, errors: Sequence[KeyctlError]) -> Iterable[str]:
+    if errors and not loss.changed:
+        yield "nothing was noted; this is what to do all the same, and when that is put right, give the command again"
     if loss.plugged_in:
         back = f": `keyctl found {quoted(after.name)}` takes that back" if loss.lost_at is not None else ""
         yield f"{after.name} is plugged in, so it is not lost{back}"
@@ -301,9 +323,27 @@ def _retired(inventory: Inventory, known: KnownKey) -> list[Pairing]:
     ]
 
 
-def _may_be_restored(inventory: Inventory, name: str) -> bool:
-    """Whether *name* may be the primary key of a pairing that was read from its backup key, which does not tell it."""
-    return inventory.key_named(composed(name)) is None and bool(_restored(inventory))
+def _may_be_of_elsewhere(inventory: Inventory, name: str, *, took_files: bool) -> bool:
+    """Whether *name* may be a key that this computer never heard of, or cannot read of any more, and no typing error.
+
+    It may be the primary key of a pairing that was read from its backup key, which does not tell it; and where all keys
+    are backup keys or spare ones, the one beside which they are kept is missing.
+    """
+    if inventory.key_named(composed(name)) is not None:
+        return False
+    primary_ids = {pairing.primary_id for pairing in inventory.pairings}
+    return bool(
+        not inventory.keys
+        or inventory.problems
+        or _restored(inventory)
+        or (
+            not took_files
+            and all(
+                key.role in _BESIDE and key.state is not KeyState.LOST and key.id not in primary_ids
+                for key in inventory.keys
+            )
+        )
+    )
 
 
 def _restored(inventory: Inventory) -> list[Pairing]:
@@ -313,7 +353,9 @@ def _restored(inventory: Inventory) -> list[Pairing]:
 def _of_unknown(
     circumstances: Circumstances, inventory: Inventory, name: str, ticks: Ticks, *, with_computer: bool
 ) -> tuple[Loss, tuple[KeyctlError, ...]]:
-    """The plan where this key is not known: from what a connected key opens, if there is one."""
+    """The plan where this key is not known: from what a connected key opens, if there is one, and the known ones."""
+    if (reason := names.fault(composed(name))) is not None:
+        raise UsageError("name_invalid", f"no key can have had this name: it {reason}", "give the name of the lost key")
     if ticks.done or ticks.not_done:
         raise UsageError(
             "usage",
@@ -343,7 +385,9 @@ def _of_unknown(
         plugged_in=False,
         with_computer=with_computer,
         read=reading.key if reading.accounts is not None else None,
-        steps=general_plan(composed(name), reading.accounts, reading.key, with_computer=with_computer),
+        steps=general_plan(
+            composed(name), reading.accounts, reading.key, with_computer=with_computer, inventory=inventory
+        ),
         remarks=tuple(remarks),
     )
-    return loss, () if trouble is None else (trouble,)
+    return loss, (*inventory.problems, *([trouble] if trouble is not None else []))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from keyctl.core.inventory import Inventory
+    from keyctl.device.enrolling import Enrolment
     from keyctl.device.session import Session
     from keyctl.model import Key
     from keyctl.operations.asking import Circumstances
@@ -86,13 +87,16 @@ def add(circumstances: Circumstances, name: str, notes: Notes, *, replacing: boo
     Raises:
         UsageError: Nothing can have this name, or a key in use would lose it and nobody can confirm that.
         DeclinedError: The answer to that was no.
-        NotFoundError: The name is taken, or with *replacing* not known, or this key has another.
+        NotFoundError: The name is taken, or with *replacing* not known, or this key has another; or it is that of a
+            lost key about which something is left to do.
         PinError: The key wants its PIN, and it is wrong, missing or may not be tried.
         TouchError: Nobody touched it in time.
     """
     name = names.checked(name)
     inventory = store.read_whole(circumstances.home)
     named = find(inventory, name) if replacing else inventory.key_named(name)
+    # Of one that was reset nothing is left that somebody could miss.
+    displaced = named if named is not None and named.state is not KeyState.RESET else None
     if not dry_run:
         # Whatever is in the way of writing shows before anybody touches anything.
         noting.require_writable(circumstances)
@@ -100,22 +104,24 @@ def add(circumstances: Circumstances, name: str, notes: Notes, *, replacing: boo
         has_name = _has_name(session.key, named, name, replacing=replacing)
         if has_name and (remark := recognising.remark(session.key, inventory)):
             circumstances.asker.tell(remark)
+        locked = session.key.recognition is Recognition.LOCKED
+        if displaced is not None and not locked and session.key.id != displaced.id:
+            _require_loss_dealt_with(circumstances, inventory, displaced)
+            if not dry_run:
+                _confirm_replacing(circumstances, inventory, displaced)
         if dry_run:
             return Addition(key=session.key, changed=False, enrolled=False)
         if has_name:
             return _noted_so(session, circumstances, name, notes)
-        locked = session.key.recognition is Recognition.LOCKED
-        in_use = named if named is not None and named.state is KeyState.ACTIVE else None
-        if in_use is not None and not locked and session.key.id != in_use.id:
-            _confirm_replacing(circumstances, inventory, in_use)
         if session.enrolment_wants_pin or (locked and session.info.pin_set):
             unlocking.require_current_pin_usable(session)
             unlocking.unlock(session, circumstances)
             # A key that says nothing without its PIN has only now said which one it is.
             if locked and _has_name(session.key, named, name, replacing=replacing):
                 return _noted_so(session, circumstances, name, notes)
-            if locked and in_use is not None and session.key.id != in_use.id:
-                _confirm_replacing(circumstances, inventory, in_use)
+            if locked and displaced is not None and session.key.id != displaced.id:
+                _require_loss_dealt_with(circumstances, inventory, displaced)
+                _confirm_replacing(circumstances, inventory, displaced)
         record = _enrolled(session, circumstances, name, notes, named)
         session.identify(recognising.named(session.key, record, Recognition.PROVED))
         return Addition(key=session.key, changed=True, enrolled=True)
@@ -150,11 +156,35 @@ def enrol(session: Session, circumstances: Circumstances, name: str, notes: Note
     return record
 
 
+def _require_loss_dealt_with(circumstances: Circumstances, inventory: Inventory, known: KnownKey) -> None:
+    """Refuse the name of a lost key as long as its accounts still know it: what to do about them would be forgotten.
+
+    Raises:
+        NotFoundError: Something is left to do.
+    """
+    if known.state is not KeyState.LOST:
+        return
+    # Loaded only where a key is lost.
+    from keyctl.operations import unfinished_losses
+
+    left = unfinished_losses.open_steps(circumstances, inventory, known)
+    if left.steps:
+        raise NotFoundError(
+            "name_exists",
+            f"{known.name} is lost, and {unfinished_losses.told(left)} left to do, which would be forgotten with it",
+            "give the new key a name of its own, `keyctl add NEW`, and finish "
+            f"`keyctl lost {names.quoted(known.name)}`; where this is the lost key, back and reset, first "
+            f"`keyctl found {names.quoted(known.name)}`",
+            key=known.name,
+        )
+
+
 def _confirm_replacing(circumstances: Circumstances, inventory: Inventory, known: KnownKey) -> None:
-    """A yes, or the name typed back, before another key takes the place of one that is neither lost nor reset."""
+    """A yes, or the name typed back, before another key takes the place of one that was not reset."""
     name = visible(known.name)
     stranded = stranding.lines(inventory, known.id)
-    about = f"{name} is in use; nothing that is noted of it counts any more once the connected key has its name."
+    state = "lost" if known.state is KeyState.LOST else "in use"
+    about = f"{name} is {state}; nothing that is noted of it counts any more once the connected key has its name."
     stranding.confirm(circumstances.asker, stranded, about, known.name, "\nReplace it?")
 
 
@@ -208,13 +238,7 @@ def _enrolled(
     key_id: str | None = None,
 ) -> KnownKey:
     """Enrol the key, with a touch, and write down what is known of it."""
-    known = store.read(circumstances.home).keys
-    # One that is enrolled anew holds its own old credential.
-    others = {key.recognition.credential_id: key for key in known if named is None or key.id != named.id}
-    try:
-        enrolment = session.enrol(tuple(others))
-    except NotFoundError as error:
-        raise _known_unproved(session, others, error) from error
+    enrolment = _enrolment(session, circumstances, named)
     now = times.now()
     recognition = RecognitionCredential(
         credential_id=enrolment.credential_id,
@@ -225,42 +249,62 @@ def _enrolled(
     )
     with store.changing(circumstances.home, circumstances.waits.lock_s) as changes:
         former = changes.inventory.key_with_id(named.id) if named is not None else None
-        taken = changes.inventory.key_named(name)
-        if taken is not None and taken != former:
-            raise NotFoundError(
-                "name_exists",
-                f"another key was called {name} in the meantime",
-                "choose another name; nothing was noted, and the key was given nothing that counts",
-                key=name,
-            )
+        _require_still_free(changes.inventory, name, former)
         record = _record(session.key, name, recognition, former, now)
-        record = replace(record, id=key_id or record.id)
-        record = replace(record, **notes.given())
+        record = replace(record, id=key_id or record.id, **notes.given())
         if former is not None:
             record = replace(record, changed={**record.changed, **dict.fromkeys(notes.given(), now)})
-        if former is not None and former.id != session.key.id:
+        gives_way = former is not None and former.id != session.key.id
+        if gives_way:
             # What was said of the key before is not so of this one. Should it end here, too little cover is claimed
             # rather than too much.
-            take_back_declarations(changes, former.id)
-            noting.pairings_end(changes, former.id, now)
+            take_back_declarations(changes, record.id)
+            noting.pairings_end(changes, record.id, now)
         # This first: where it cannot be written, the inventory is still as it was.
         local_state.write_pin(circumstances.state, record.id, recognition.public_key)
         local_state.write_name_pin(circumstances.state, record.name, record.id)
         changes.put_key(record)
-    if former is not None and former.id != session.key.id:
+    if gives_way:
         # It was the token of another key.
-        unattended.forgotten(circumstances, former.id)
+        unattended.forgotten(circumstances, record.id)
+    _remember(session, circumstances, record, enrolment)
+    return record
+
+
+def _enrolment(session: Session, circumstances: Circumstances, named: KnownKey | None) -> Enrolment:
+    """The credential that is made on the key, unless it holds that of another known key than *named*."""
+    known = store.read(circumstances.home).keys
+    # One that is enrolled anew holds its own old credential.
+    others = {key.recognition.credential_id: key for key in known if named is None or key.id != named.id}
+    try:
+        return session.enrol(tuple(others))
+    except NotFoundError as error:
+        raise _known_unproved(session, others, error) from error
+
+
+def _require_still_free(inventory: Inventory, name: str, former: KnownKey | None) -> None:
+    taken = inventory.key_named(name)
+    if taken is not None and taken != former:
+        raise NotFoundError(
+            "name_exists",
+            f"another key was called {name} in the meantime",
+            "choose another name; nothing was noted, and the key was given nothing that counts",
+            key=name,
+        )
+
+
+def _remember(session: Session, circumstances: Circumstances, record: KnownKey, enrolment: Enrolment) -> None:
+    """Keep in mind where the key was seen; that a PIN of the key before was wrong says nothing of this one."""
     failed_at = None
     if session.key.id == record.id:
         failed_at = local_state.read_memory(circumstances.state, record.id).pin_failed_at
-    local_state.write_memory(
-        circumstances.state,
-        record.id,
-        local_state.KeyMemory(
-            last_seen=now, selector=session.key.selector, counter=enrolment.counter, pin_failed_at=failed_at
-        ),
+    memory = local_state.KeyMemory(
+        last_seen=record.recognition.enrolled_at,
+        selector=session.key.selector,
+        counter=enrolment.counter,
+        pin_failed_at=failed_at,
     )
-    return record
+    local_state.write_memory(circumstances.state, record.id, memory)
 
 
 def _known_unproved(session: Session, others: Mapping[bytes, KnownKey], error: NotFoundError) -> NotFoundError:

@@ -20,7 +20,7 @@ _Record = TypeVar("_Record", bound="KnownKey | Service | Pairing")
 
 
 def inventory_with(circumstances: Circumstances, sources: Sequence[tuple[bytes, str]]) -> Inventory:
-    """The inventory as it becomes with the exported files; nothing is written.
+    """What can be read of the inventory, as it becomes with the exported files; nothing is written.
 
     Args:
         circumstances: Where the inventory is.
@@ -28,9 +28,9 @@ def inventory_with(circumstances: Circumstances, sources: Sequence[tuple[bytes, 
 
     Raises:
         UsageError: A file cannot be understood (``import_unreadable``).
-        StoreError: The inventory or a pin here cannot be read, or a newer keyctl wrote a file.
+        StoreError: A pin here cannot be read, or a newer keyctl wrote an exported file.
     """
-    inventory = store.read_whole(circumstances.home)
+    inventory = store.read(circumstances.home)
     for content, source in sources:
         offered = inventory_files.offered(content, source)
         seed_pins = inventory_files.seed_pins(circumstances, offered)
@@ -39,6 +39,7 @@ def inventory_with(circumstances: Circumstances, sources: Sequence[tuple[bytes, 
             keys=_with_newer(inventory.keys, merge.keys),
             services=_with_newer(inventory.services, merge.services),
             pairings=_with_newer(inventory.pairings, merge.pairings),
+            problems=inventory.problems,
         )
     return inventory
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from keyctl.core.health_results import HealthCheck
     from keyctl.core.inventory import Inventory
     from keyctl.core.results import CheckResult
-    from keyctl.errors import KeyctlError
+    from keyctl.errors import KeyctlError, StoreError
     from keyctl.model import Key
     from keyctl.operations.asking import Circumstances
     from keyctl.operations.pair_views import PairingView
@@ -59,13 +59,14 @@ def overview(circumstances: Circumstances) -> tuple[Overview, tuple[KeyctlError,
     now = times.now()
     summary = coverage.coverage(inventory, now=now).summary
     last = check_results.read_last(circumstances.state)
+    unfinished, problems = _unfinished_losses(circumstances, inventory)
     situation = Situation(
         inventory=inventory,
         keys=listed.keys,
         summary=summary,
         last_result=last.result if last is not None else None,
         checked_at=last.at if last is not None else None,
-        unfinished_losses=_unfinished_losses(circumstances, inventory),
+        unfinished_losses=unfinished,
         now=now,
     )
     found = Overview(
@@ -76,14 +77,20 @@ def overview(circumstances: Circumstances) -> tuple[Overview, tuple[KeyctlError,
         last_check=LastResult(at=last.at, result=last.result, counts=last.counts) if last is not None else None,
         next_step=next_step(situation),
     )
-    return found, listed.errors
+    return found, (*listed.errors, *problems)
 
 
-def _unfinished_losses(circumstances: Circumstances, inventory: Inventory) -> tuple[str, ...]:
-    """The lost keys of which something is still to be done."""
+def _unfinished_losses(
+    circumstances: Circumstances, inventory: Inventory
+) -> tuple[tuple[str, ...], tuple[StoreError, ...]]:
+    """The lost keys of which something is still to be done, and why of some it cannot be read what was done."""
     lost = [key for key in inventory.keys if key.state is KeyState.LOST]
     if not lost:
-        return ()
-    from keyctl.operations import losing
+        return (), ()
+    from keyctl.operations import unfinished_losses
 
-    return tuple(key.name for key in lost if losing.open_steps(circumstances, inventory, key))
+    left = {key.name: unfinished_losses.open_steps(circumstances, inventory, key) for key in lost}
+    return (
+        tuple(name for name, one in left.items() if one.steps),
+        tuple(one.problem for one in left.values() if one.problem is not None),
+    )

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from keyctl.core.inventory import Recovery
+from keyctl.model import KeyState
 from tests.harmless import assert_harmless
 
 from ..core.coverage_parts import key, pairing, passkey, service  # noqa: TID252  # found by path: there is no package to name
@@ -174,6 +175,71 @@ def test_a_key_that_cannot_be_read_for_its_pin_leaves_the_plan(run, virtual, pin
     assert wrong.document["status"] == "partial"
     assert wrong.document["errors"][0]["code"] == "pin_wrong"
     assert wrong.document["data"]["steps"]
+
+
+def test_the_end_of_input_at_the_pin_prompt_leaves_the_plan(at_terminal, virtual):
+    virtual.new("green")
+    screen = at_terminal("lost", "blue")
+    screen.expect("PIN")
+    screen.type(b"\x04")
+    assert screen.end() == 0
+    assert "virtual:green was not read, as no PIN was given" in screen.text
+    assert "Accounts that no other key opens" in screen.text
+
+
+def test_a_name_that_no_key_can_have_is_wrong_usage(run):
+    empty = run("lost", "", "--json")
+    assert (empty.status, empty.code) == (2, "name_invalid")
+
+
+@pytest.mark.usefixtures("two")
+def test_the_plan_comes_with_the_error_where_something_cannot_be_read(run, home):
+    (home / "services" / "0123456789abcdef.json").write_text("{}")
+    for options in ((), ("--dry-run",)):
+        done = run("lost", "blue", *options)
+        assert done.status == 6
+        assert done.out.startswith("blue is lost; 0 of 7 steps are done")
+        assert "keyctl: error: " in done.err
+        assert "0123456789abcdef.json" in done.err
+    document = run("lost", "blue", "--json").document
+    assert document["status"] == "partial"
+    assert document["data"]["changed"] is False
+    assert len(document["data"]["steps"]) == 7
+    assert document["errors"][0]["code"] == "store_unreadable"
+
+
+@pytest.mark.usefixtures("two")
+def test_damaged_ticks_stop_no_command(run, home):
+    key_id = run("lost", "blue", "--json").document["data"]["key"]["id"]
+    path = home / "lost" / f"{key_id}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("{}")
+    done = run("lost", "blue")
+    assert done.status == 6
+    assert "0 of 7 steps are done" in done.out
+    screen = run("status", "--json")
+    assert screen.status == 0
+    assert [error["details"]["file"] for error in screen.document["errors"]] == [str(path)]
+    assert "blue" in screen.document["data"]["next_step"]["text"]
+    health = run("health", "--json")
+    assert health.status == 10
+    [finding] = [one for one in health.document["data"]["checks"] if one["id"] == "lost_key"]
+    assert "7 steps are left to do" in finding["message"]
+    assert "none counts as ticked off: " in finding["message"]
+    assert str(path) in finding["message"]
+    back = run("found", "blue", "--json")
+    assert back.status == 6
+    assert back.document["status"] == "partial"
+    assert back.document["data"]["changed"] is True
+
+
+def test_a_key_that_was_reset_is_not_called_lost(run, write):
+    write(key("blue", state=KeyState.RESET))
+    done = run("lost", "blue")
+    assert done.out.startswith("blue was reset, and is not marked as lost; 0 of ")
+    assert run("lost", "blue", "--markdown").out.startswith(
+        "# blue was reset, and is not marked as lost: what to do now\n"
+    )
 
 
 @pytest.mark.usefixtures("two")

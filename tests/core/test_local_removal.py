@@ -105,6 +105,14 @@ def test_a_pam_mapping_loses_the_key_and_keeps_the_others(tmp_path, written):
     assert "logs in as kim" in found.text
 
 
+def test_only_the_mapping_of_the_whole_computer_wants_root():
+    found = removal(registration(Origin.PAM_U2F, label="u2f_mappings"), "blue")
+    assert found.commands[0].startswith("sudo sed -i ")
+    assert found.commands[0].endswith(" /etc/u2f_mappings")
+    for label in ("u2f_keys", "/etc/passwd", None):
+        assert removal(registration(Origin.PAM_U2F, label=label), "blue").commands[0].startswith("sed -i ")
+
+
 def test_a_mapping_of_another_name_is_quoted():
     found = removal(registration(Origin.PAM_U2F, label="my keys; rm", account=None), "blue")
     assert found.commands[0].endswith(" 'my keys; rm'")
@@ -114,9 +122,10 @@ def test_a_mapping_of_another_name_is_quoted():
 def test_a_disk_is_named_by_its_uuid():
     uuid = "3c0e3a8e-0000-4000-8000-000000000001"
     found = removal(registration(Origin.LUKS, label="laptop", account=uuid, rp_id="io.systemd.cryptsetup"), "blue")
-    assert found.commands[-1] == f"systemd-cryptenroll --wipe-slot=SLOT /dev/disk/by-uuid/{uuid}"
+    assert all(command.startswith("sudo ") for command in found.commands)
+    assert found.commands[-1] == f"sudo systemd-cryptenroll --wipe-slot=SLOT /dev/disk/by-uuid/{uuid}"
     assert base64.b64encode(HANDLE).decode()[:16] in found.text
     assert "passphrase" in found.text
     hostile = removal(registration(Origin.LUKS, label=None, account="$(id)"), "blue")
-    assert hostile.commands[0] == "systemd-cryptenroll /dev/disk/by-uuid/'$(id)'"
-    assert removal(registration(Origin.LUKS, label=None), "blue").commands[0] == "systemd-cryptenroll DISK"
+    assert hostile.commands[0] == "sudo systemd-cryptenroll /dev/disk/by-uuid/'$(id)'"
+    assert removal(registration(Origin.LUKS, label=None), "blue").commands[0] == "sudo systemd-cryptenroll DISK"

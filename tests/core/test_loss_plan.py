@@ -210,6 +210,54 @@ def test_without_a_pairing_another_key_gets_the_role():
     assert only(steps_of(blue, replace(key("green"), role=Role.PRIMARY)), StepKind.PROMOTE).done
 
 
+def test_without_a_pairing_two_keys_at_hand_are_paired_with_each_other():
+    blue = replace(key("blue"), role=Role.SPARE)
+    three, two = replace(key("three"), role=Role.BACKUP), replace(key("two"), role=Role.SPARE)
+    step = only(steps_of(blue, three, two), StepKind.PAIR)
+    assert step.text == "pair three with two, so that the next loss is less"
+    assert (step.key, step.commands) == ("two", ("keyctl pair create three two",))
+    # The one that is the primary key stays it.
+    assert only(steps_of(blue, three, replace(two, role=Role.PRIMARY)), StepKind.PAIR).commands == (
+        "keyctl pair create two three",
+    )
+    paired = only(steps_of(blue, three, two, pairing("two", "three")), StepKind.PAIR)
+    assert (paired.text, paired.done) == ("two is paired with three", True)
+    lost = replace(blue, state=KeyState.LOST, changed={"state": SEEN_AT})
+    bought = only(steps_of(lost, three, two, replace(key("zero"), added_at=NOW)), StepKind.PAIR)
+    assert bought.commands == ("keyctl pair create three zero",)
+
+
+def test_keys_of_one_model_are_so_whatever_their_aaguids():
+    green, red = (
+        replace(key(name), model="YubiKey 5C", aaguid=f"{number:08}-8113-47ea-b116-bb5a8db9202a")
+        for number, name in enumerate(("green", "red"))
+    )
+    assert "let the next key be one of another" in only(steps_of(key("blue"), green, red), StepKind.BUY).text
+    nameless = [replace(one, model=None) for one in (green, red)]
+    assert "of different models" in only(steps_of(key("blue"), *nameless), StepKind.BUY).text
+    toys = [replace(one, virtual=True) for one in (green, red)]
+    assert "of different models" in only(steps_of(key("blue", virtual=True), *toys), StepKind.BUY).text
+    unknown = replace(red, model=None, aaguid=None)
+    assert "of different models" not in only(steps_of(key("blue"), green, unknown), StepKind.BUY).text
+
+
+def test_a_site_that_the_backup_key_opens_itself_wants_no_registration_for_its_derived_key():
+    made = (derived("rp:github.com/kim"), derived("rp:bank.example/kim"))
+    for facts in ({}, {"retired_at": NOW}):
+        steps = steps_of(
+            key("blue", passkey("github.com")),
+            key("green", passkey("github.com")),
+            key("red", passkey("bank.example")),
+            pairing("blue", "green", *made, **facts),
+        )
+        done = {step.service: step.done for step in of_kind(steps, StepKind.DERIVED)}
+        assert done == {"github.com": True, "bank.example": False}
+    other = steps_of(
+        key("blue"), key("green", passkey("github.com", "lee")), pairing("blue", "green", derived("rp:github.com/kim"))
+    )
+    assert not only(other, StepKind.DERIVED).done
+
+
 def test_what_to_buy_is_of_another_model_than_what_is_left():
     model = {"aaguid": "2fc0579f-8113-47ea-b116-bb5a8db9202a", "model": "YubiKey 5C"}
     green, red = replace(key("green"), **model), replace(key("red"), **model)
@@ -235,7 +283,10 @@ def test_an_administrator_gets_serial_number_and_aaguid():
     blue = replace(key("blue"), serial="12345678", aaguid="2fc0579f-8113-47ea-b116-bb5a8db9202a", model="YubiKey 5C")
     text = only(steps_of(blue), StepKind.ADMINISTRATOR).text
     assert "model YubiKey 5C, serial number 12345678, AAGUID 2fc0579f-8113-47ea-b116-bb5a8db9202a" in text
-    assert "serial number not noted" in only(steps_of(key("blue")), StepKind.ADMINISTRATOR).text
+    assert only(steps_of(key("blue")), StepKind.ADMINISTRATOR).text.endswith(
+        "tell its administrator that blue is lost: serial number not noted (it is on the package); "
+        "they remove it from your account"
+    )
 
 
 def test_local_uses_are_steps_of_their_own_and_no_accounts():
@@ -277,6 +328,8 @@ def test_without_any_knowledge_there_is_a_general_plan():
     assert not any(step.done for step in steps)
     assert [step.kind for step in steps][:2] == [StepKind.ORIENT, StepKind.ORIENT]
     assert "keyctl lost blue --from FILE" in steps[0].commands
+    ranks = [ORDER.index(step.kind) for step in steps]
+    assert ranks == sorted(ranks)
     assert {StepKind.REVOKE, StepKind.RECOVER, StepKind.LOCAL, StepKind.BUY, StepKind.PAIR} <= {
         step.kind for step in steps
     }
@@ -294,3 +347,39 @@ def test_what_the_backup_key_opens_is_listed_where_nothing_else_is_known():
     assert second.service == "shop.example"
     assert steps[0].kind is StepKind.COMPUTER
     assert len({step.id for step in steps}) == len(steps)
+    ranks = [ORDER.index(step.kind) for step in steps]
+    assert ranks == sorted(ranks)
+
+
+def test_what_is_noted_of_the_keys_at_hand_is_in_the_general_plan():
+    green = replace(key("green", passkey("github.com"), passkey("shop.example")), role=Role.BACKUP)
+    red = replace(key("red", passkey("github.com")), role=Role.SPARE, passkeys_read_at=SEEN_AT)
+    toy = key("toy", passkey("toys.example"), virtual=True)
+    gone = key("gone", passkey("bank.example", reset_at=NOW), passkey("work.example"), state=KeyState.LOST)
+    steps = general_plan("blue", None, None, with_computer=False, inventory=inventory_of(green, red, toy, gone))
+    assert {step.rp_id: step.key for step in of_kind(steps, StepKind.REVOKE)} == {
+        "github.com": "green",
+        "shop.example": "green",
+    }
+    assert only(steps, StepKind.PAIR).commands == ("keyctl pair create green red",)
+    assert len({step.id for step in steps}) == len(steps)
+    # What a key has just said is newer than what is noted of it.
+    opened = (OpenedAccount(rp_id="mail.example", user_id=b"1", account="kim"),)
+    again = general_plan("blue", opened, "green", with_computer=False, inventory=inventory_of(green, red))
+    assert {step.rp_id: step.key for step in of_kind(again, StepKind.REVOKE)} == {
+        "github.com": "red",
+        "mail.example": "green",
+    }
+
+
+def test_what_the_backup_key_carries_is_read_before_it_gets_another_name():
+    first = of_kind(general_plan("blue", None, "virtual:green", with_computer=False), StepKind.ORIENT)
+    assert [step.commands for step in first] == [
+        ("keyctl lost blue --from FILE",),
+        ("keyctl lost blue",),
+        ("keyctl pair restore",),
+        ("keyctl add NAME --role backup",),
+    ]
+    known = inventory_of(replace(key("green"), role=Role.BACKUP), pairing("blue", "green"))
+    again = of_kind(general_plan("blue", (), "green", with_computer=False, inventory=known), StepKind.ORIENT)
+    assert [step.done for step in again] == [False, True, True]

@@ -19,7 +19,7 @@ from keyctl.errors import (
     UsageError,
 )
 from keyctl.model import KeyState, Recognition, Role
-from keyctl.operations import forgetting, naming, opening, resetting, scanning
+from keyctl.operations import forgetting, losing, naming, opening, resetting, scanning
 from keyctl.operations.naming import Notes
 from keyctl.store import inventory
 from keyctl.store import state as local_state
@@ -612,3 +612,66 @@ def test_a_role_can_be_taken_away(desk, person):
     assert desk.record("blue").role is Role.SPARE
     edit(desk, person(), "blue", Notes(role="none"), new_name=None)
     assert desk.record("blue").role is None
+
+
+@pytest.fixture
+def lost(desk, person):
+    """A lost key that opens an account, and one that is to take its name."""
+    desk.know("blue", pin=True)
+    desk.sign_up("blue", "github.com")
+    scanning.scan(desk.circumstances(person(pins=[PIN]), "blue"), findings=None, dry_run=False)
+    keys.unplug(desk.folder, "blue")
+    losing.lose(desk.circumstances(person()), "blue")
+    return desk.new("red")
+
+
+def test_the_name_of_a_lost_key_stays_with_what_is_left_to_do_about_it(desk, person, lost):
+    before = everything(desk)
+    for dry_run in (True, False):
+        who = person()
+        with pytest.raises(NotFoundError) as caught:
+            add(desk, who, "blue", lost, replacing=True, dry_run=dry_run)
+        assert caught.value.code == "name_exists"
+        assert "blue is lost, and 6 steps are left to do" in caught.value.message
+        assert "`keyctl add NEW`" in str(caught.value.hint)
+        assert "`keyctl lost blue`" in str(caught.value.hint)
+        assert not who.asked
+    assert everything(desk) == before
+
+
+def test_a_lost_key_about_which_all_is_done_gives_its_name_away_after_a_question(desk, person, lost):
+    loss, _ = losing.lose(desk.circumstances(person()), "blue")
+    ticks = losing.Ticks(done=tuple(step.id for step in loss.steps))
+    losing.lose(desk.circumstances(person()), "blue", ticks=ticks)
+    who = person(agrees=False)
+    with pytest.raises(DeclinedError):
+        add(desk, who, "blue", lost, replacing=True)
+    assert "blue is lost; nothing that is noted of it counts any more" in who.asked[0]
+    assert desk.record("blue").state is KeyState.LOST
+    assert add(desk, person(), "blue", lost, replacing=True).changed
+    assert desk.record("blue").state is KeyState.ACTIVE
+
+
+def test_a_lost_key_that_wants_its_pin_first_is_not_taken_for_another(desk, person):
+    for name in ("blue", "red"):
+        desk.new(name)
+        desk.set_pin(name)
+        desk.always_uv(name)
+    desk.add("blue", "virtual:blue")
+    losing.lose(desk.circumstances(person()), "blue")
+    keys.unplug(desk.folder, "blue")
+    with pytest.raises(NotFoundError) as caught:
+        add(desk, person(pins=[PIN]), "blue", "virtual:red", replacing=True)
+    assert caught.value.code == "name_exists"
+
+
+@pytest.mark.usefixtures("lost")
+def test_forgetting_a_lost_key_says_how_much_is_left_to_do(desk, person):
+    shown = person()
+    forgetting.forget(desk.circumstances(shown), "blue", dry_run=True)
+    assert any("blue is lost, and 6 steps are left to do" in line for line in shown.told)
+    who = person(agrees=False)
+    with pytest.raises(DeclinedError):
+        forgetting.forget(desk.circumstances(who), "blue", dry_run=False)
+    assert "blue is lost, and 6 steps are left to do, which nobody will be reminded of" in who.asked[0]
+    assert desk.record("blue").state is KeyState.LOST

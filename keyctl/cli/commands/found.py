@@ -28,5 +28,5 @@ def COMMAND(  # noqa: N802  # the name by which the catalogue finds it
 
     circumstances = app.circumstances(context)
     naming.require_no_key_option(circumstances)
-    result = losing.find_again(circumstances, name, dry_run=dry_run)
-    return Outcome(data=result, text=lambda: loss_text.found(result, dry_run=dry_run))
+    result, errors = losing.find_again(circumstances, name, dry_run=dry_run)
+    return Outcome(data=result, text=lambda: loss_text.found(result, dry_run=dry_run), errors=errors)
