@@ -271,3 +271,10 @@ def test_who_cannot_read_it_there_pairs_nothing(at_terminal, run, exported, answ
     assert screen.end() == 11
     assert "PIN for" not in screen.text
     assert run("pair", "list", "--json").document["data"]["pairings"] == []
+
+
+@pytest.mark.parametrize("command", [("list",), ("show",), ("show", "green")])
+def test_what_needs_no_key_takes_none(paired, run, command):
+    paired()
+    assert run("pair", *command, "-k", "blue", "--json").code == "usage"
+    assert run("pair", *command).status == 0

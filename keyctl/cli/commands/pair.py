@@ -76,7 +76,7 @@ def _create(
     """Pair two keys that have names.
 
     Asks for the PIN of both. Plug in both, or one after the other: keyctl says which. With registration neither is
-    needed. No web site accepts derived keys as a log-in today; they are good for SSH and signatures.
+    needed. No web site accepts derived keys as a login today; they are good for SSH and signatures.
     """
     from keyctl.cli import app, pair_text
     from keyctl.core.pairings import Method
@@ -102,9 +102,10 @@ def _create(
 def _list(context: click.Context) -> Outcome:
     """List all pairings, with the fingerprints of their seeds; no key is needed."""
     from keyctl.cli import app, pair_text
-    from keyctl.operations import pair_unfinished, pair_views
+    from keyctl.operations import naming, pair_unfinished, pair_views
 
     circumstances = app.circumstances(context)
+    naming.require_no_key_option(circumstances)
     pairings = pair_views.every(circumstances)
     notes = pair_unfinished.told(circumstances)
     if not pairings:
@@ -118,9 +119,10 @@ def _list(context: click.Context) -> Outcome:
 def _show(context: click.Context, *, pairing: str | None) -> Outcome:
     """Show all that is noted of a pairing: its seed, its drills, what was derived, and what only one key opens."""
     from keyctl.cli import app, pair_text
-    from keyctl.operations import pair_unfinished, pair_views
+    from keyctl.operations import naming, pair_unfinished, pair_views
 
     circumstances = app.circumstances(context)
+    naming.require_no_key_option(circumstances)
     shown = pair_views.one(circumstances, pairing)
     return Outcome(
         data={"pairings": (shown,)}, text=lambda: pair_text.block(shown), notes=pair_unfinished.told(circumstances)
