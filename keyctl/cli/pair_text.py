@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from keyctl.operations.pair_creating import Creation
     from keyctl.operations.pair_restoring import Restoration
     from keyctl.operations.pair_verifying import Drill
-    from keyctl.operations.pair_views import PairingView, Removal
+    from keyctl.operations.pair_views import PairingView, Remains, Removal
 
 #: Of a credential's id: enough to tell it from others.
 _SHOWN_DIGITS = 16
@@ -130,14 +130,25 @@ def remains(removal: Removal, *, dry_run: bool) -> list[str]:
         again = "this was a dry run" if dry_run else "plug it in and run this again"
         left = [f"something may be left on {one.key}: {again}" for one in removal.remains]
         return left or ([] if removal.changed else ["nothing is left of any pairing"])
-    told = [(one.key, one.what, (one.credential_id or b"").hex()[:_SHOWN_DIGITS]) for one in removal.remains]
+    return [_remaining(one, dry_run=dry_run) for one in removal.remains]
+
+
+def _remaining(one: Remains, *, dry_run: bool) -> str:
+    if one.credential_id is None:
+        if dry_run:
+            return f"on {one.key}: the seed of its backup key"
+        return (
+            f"{one.key} was not connected, and keeps the seed of its backup key; to have it forget that, plug both in, "
+            "pair them once more, and remove the pairing"
+        )
+    shown = one.credential_id.hex()[:_SHOWN_DIGITS]
     if dry_run:
-        return [f"on {key}: its {what}, {shown}" for key, what, shown in told]
-    return [
-        f"{key} was not connected, or cannot delete it, and keeps its {what} ({shown}), which takes the room of one "
-        f"passkey; to delete it, plug {key} in: `keyctl pair restore -k {quoted(key)}`, then `keyctl pair remove`"
-        for key, what, shown in told
-    ]
+        return f"on {one.key}: its {one.what}, {shown}"
+    return (
+        f"{one.key} was not connected, or cannot delete it, and keeps its {one.what} ({shown}), which takes the room "
+        f"of one passkey; to delete it, plug {one.key} in: `keyctl pair restore -k {quoted(one.key)}`, then `keyctl "
+        "pair remove`"
+    )
 
 
 def restored(done: Restoration, *, dry_run: bool) -> str:
@@ -182,7 +193,7 @@ def after_creating(result: Creation) -> list[str]:
         notes.append("this is a draft that no site and no key on sale implements: it runs between virtual keys")
     if result.method is not Method.REGISTRATION:
         notes.append(
-            f"no web site accepts derived keys as a log-in today; register {backup} at each site too: "
+            f"no web site accepts derived keys as a login today; register {backup} at each site too: "
             f"`keyctl coverage --missing {backup}`"
         )
     else:

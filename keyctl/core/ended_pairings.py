@@ -18,8 +18,9 @@ class Remains:
     """Something of a pairing that a key holds."""
 
     key_id: str
-    credential_id: bytes
-    #: ``seed`` on the backup key, ``record`` on the primary key.
+    #: None: it is no credential.
+    credential_id: bytes | None
+    #: ``seed`` on the backup key, ``record`` on the primary key, or there ``recovery_seed`` of the WebAuthn draft.
     what: str
 
 
@@ -48,7 +49,9 @@ def loses_all(pairing: Pairing, key_id: str) -> bool:
 
 
 def remains(pairing: Pairing) -> Iterator[Remains]:
-    """The credentials that keyctl made for *pairing* and that are still on its keys, each once."""
+    """What was made for *pairing* on its keys and is still there, each once."""
+    if pairing.recovery_seed is not None and not pairing.has_lost_seed:
+        yield Remains(key_id=pairing.primary_id, credential_id=None, what="recovery_seed")
     if pairing.seed is not None and not pairing.has_lost_seed:
         yield Remains(key_id=pairing.backup_id, credential_id=pairing.seed.credential_id, what="seed")
     for record in pairing.stored_on:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from keyctl.core import key_record, times
 from keyctl.core.pairings import Pairing, StoredRecord
 from keyctl.errors import StoreError, UnreachableError, UnsupportedError
-from keyctl.operations import pair_choice, pair_leftovers, record_reading
+from keyctl.operations import leftovers_on_key, pair_choice, pair_leftovers, record_reading
 from keyctl.store import blob_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
+    from pathlib import Path
 
     from keyctl.core.inventory import Inventory
     from keyctl.core.key_record import KeyRecord
@@ -81,11 +82,12 @@ def require_room(session: Session) -> None:
         session.blobs.require_room(key_record.TYPICAL_BYTES)
 
 
-def store_on_primary(session: Session, record: KeyRecord, before: Collection[bytes]) -> Copy:
+def store_on_primary(session: Session, state: Path, record: KeyRecord, before: Collection[bytes]) -> Copy:
     """Make a credential on the unlocked primary key that keeps *record*, with one touch.
 
     Args:
         session: The primary key, with its PIN.
+        state: Where this computer keeps the key to the record.
         record: The record.
         before: Keyctl's own credentials on it, which have to be there afterwards too.
 
@@ -113,6 +115,8 @@ def store_on_primary(session: Session, record: KeyRecord, before: Collection[byt
                 "pair with --no-store-on-key",
                 key=label,
             )
+        # First, so that whatever comes in between, what was written can be found again.
+        blob_keys.write(state, record.pairing_id, session.key.id or "", made.large_blob_key)
         session.blobs.write(made.large_blob_key, content)
     require_untouched(session, before)
     stored = StoredRecord(
@@ -121,12 +125,13 @@ def store_on_primary(session: Session, record: KeyRecord, before: Collection[byt
     return Copy(stored=stored, blob_key=made.large_blob_key if session.blobs.supported else None)
 
 
-def store_on_backup(session: Session, record: KeyRecord, blob_key: bytes) -> Copy:
-    """Write *record* beside the seed on the unlocked backup key; no touch.
+def store_on_backup(session: Session, state: Path, record: KeyRecord, blob_key: bytes) -> Copy:
+    """Write *record* beside the seed on the unlocked backup key, as :func:`store_on_primary`; no touch.
 
     Raises:
         KeyctlError: It failed; the message says what is on the key.
     """
+    blob_keys.write(state, record.pairing_id, session.key.id or "", blob_key)
     session.blobs.write(blob_key, key_record.encode(record))
     stored = StoredRecord(
         key_id=session.key.id or "",
@@ -137,10 +142,11 @@ def store_on_backup(session: Session, record: KeyRecord, blob_key: bytes) -> Cop
     return Copy(stored=stored, blob_key=blob_key)
 
 
-def missing_on_backup(session: Session, pairing: Pairing, record: KeyRecord) -> Copy | None:
-    """Write the record beside the seed on the unlocked backup key, where only the other key carries it; no touch.
+def missing_on_backup(session: Session, state: Path, pairing: Pairing, record: KeyRecord) -> Copy | None:
+    """Write the record beside the seed on the unlocked backup key, where only the other key carries it.
 
-    As after an import, which the backup key did not see.
+    As after an import, which the backup key did not see. A key that leaves the key to its blob out of the list wants a
+    touch.
 
     Returns:
         None: nothing was missing, or the key has no place for it.
@@ -152,9 +158,8 @@ def missing_on_backup(session: Session, pairing: Pairing, record: KeyRecord) -> 
     if not holders or session.key.id in holders or not (session.info.listing and session.blobs.supported):
         return None
     listed = _listed(session, record.seed.credential_id)
-    if listed is None or listed.large_blob_key is None:
-        return None
-    return store_on_backup(session, record, listed.large_blob_key)
+    blob_key = None if listed is None else record_reading.with_blob_key(session, listed).large_blob_key
+    return None if blob_key is None else store_on_backup(session, state, record, blob_key)
 
 
 def require_untouched(session: Session, before: Collection[bytes]) -> None:
@@ -227,11 +232,9 @@ def find_all(session: Session, problems: list[KeyctlError]) -> tuple[FoundCopy, 
     """
     found = []
     find = session.blobs.finder()
-    for listed in session.own_credentials.list():
+    for one in session.own_credentials.list():
+        listed = record_reading.with_blob_key(session, one)
         blob_key = listed.large_blob_key
-        if blob_key is None and session.blobs.supported and listed.passkey.large_blob is not False:
-            # Some keys leave it out of the list, and tell it with a touch.
-            blob_key = session.own_credentials.read(listed.passkey.credential_id).large_blob_key
         content = find(blob_key) if blob_key is not None and session.blobs.supported else None
         if content is not None:
             try:
@@ -239,8 +242,7 @@ def find_all(session: Session, problems: list[KeyctlError]) -> tuple[FoundCopy, 
             except (StoreError, UnreachableError) as problem:
                 problems.append(problem)
                 continue
-            told = replace(listed, large_blob_key=blob_key)
-            found.append(FoundCopy(listed=told, record=record, digest=key_record.digest(content)))
+            found.append(FoundCopy(listed=listed, record=record, digest=key_record.digest(content)))
     return tuple(found)
 
 
@@ -271,18 +273,24 @@ def _decoded(content: bytes, label: str) -> KeyRecord:
         ) from error
 
 
-def require_own(session: Session, circumstances: Circumstances, pairing_id: str, credential_id: bytes) -> None:
-    """Make sure, before it is deleted, that a credential on an unlocked key is not that of another pairing.
+def own_copy(session: Session, pairing_id: str, credential_id: bytes) -> Listed | None:
+    """One of keyctl's own credentials on an unlocked key, to be deleted; it is not that of another pairing.
 
-    Only the record that goes with it tells that; without one, nothing is known.
+    Only the record that goes with it tells that; without one, nothing is known. A key that leaves the key to its blob
+    out of the list wants a touch.
+
+    Returns:
+        None: the key does not have it.
 
     Raises:
-        UnreachableError: It is (``record_changed``), or the key is gone or silent.
+        UnreachableError: It is another pairing's (``record_changed``), or the key is gone or silent.
+        TouchError: Nobody touched it in time.
     """
     listed = _listed(session, credential_id)
     if listed is None:
-        return
-    record = record_reading.record_under(session, _blob_key(session, circumstances, pairing_id, listed))
+        return None
+    listed = record_reading.with_blob_key(session, listed)
+    record = record_reading.record_under(session, listed.large_blob_key)
     if record is not None and record.pairing_id != pairing_id:
         label = session.key.label
         raise UnreachableError(
@@ -292,30 +300,18 @@ def require_own(session: Session, circumstances: Circumstances, pairing_id: str,
             f"nothing was deleted; without {label} plugged in, only the inventory is changed",
             key=label,
         )
+    return listed
 
 
-def remove(session: Session, circumstances: Circumstances, pairing_id: str, credential_id: bytes) -> bool:
-    """Delete the copy of a pairing from an unlocked key: first its blob, then its credential.
-
-    Returns:
-        Whether there was one.
+def remove(session: Session, copies: Collection[Listed]) -> None:
+    """Delete copies of a pairing from an unlocked key, each after its blob.
 
     Raises:
-        KeyctlError: It could not be deleted; the message says what is left.
+        KeyctlError: They could not be deleted; the message says what is left.
     """
-    listed = _listed(session, credential_id)
-    if listed is None:
-        return False
-    blob_key = _blob_key(session, circumstances, pairing_id, listed)
-    pair_leftovers.delete(session, (replace(listed, large_blob_key=blob_key),), "the pairing")
-    return True
+    leftovers_on_key.delete(session, copies, "the pairing")
 
 
 def _listed(session: Session, credential_id: bytes) -> Listed | None:
     """One of keyctl's own credentials on an unlocked key; None: it has none with this id."""
     return next((one for one in session.own_credentials.list() if one.passkey.credential_id == credential_id), None)
-
-
-def _blob_key(session: Session, circumstances: Circumstances, pairing_id: str, listed: Listed) -> bytes | None:
-    """The key to a pairing's record: some keys leave it out of the list, and this computer may have kept it."""
-    return listed.large_blob_key or blob_keys.read(circumstances.state, pairing_id, session.key.id or "")

@@ -61,6 +61,11 @@ class _Making:
         """Write down what is about to be made where."""
         begun.write(self.circumstances.state, self._unfinished())
 
+    def undoing(self, session: Session, key_id: str) -> contextlib.AbstractContextManager[None]:
+        """Around what is made on that key, as :func:`keyctl.operations.pair_leftovers.undone`."""
+        before = self.before[key_id]
+        return pair_leftovers.undone(session, self.circumstances, self.pairing_id, before, lambda: self.undone(key_id))
+
     def undone(self, key_id: str) -> None:
         """Nothing is left on that key."""
         pair_leftovers.ended(self.circumstances, self._unfinished(), key_id)
@@ -116,7 +121,8 @@ def make(desk: Desk, method: Method, *, store_on_key: bool) -> Seeded:
                     "`keyctl inventory export`, or a lost computer takes the list of derived keys with it"
                 )
             else:
-                making.copies.append(key_copies.store_on_backup(backup, record, new.large_blob_key))
+                state = making.circumstances.state
+                making.copies.append(key_copies.store_on_backup(backup, state, record, new.large_blob_key))
         key_copies.require_untouched(backup, making.before[desk.keys.backup.id])
         if both:
             return _finished(making, pairing, record, careful, store_on_key=store_on_key)
@@ -127,6 +133,8 @@ def make(desk: Desk, method: Method, *, store_on_key: bool) -> Seeded:
         with contextlib.ExitStack() as careful:
             return _finished(making, pairing, record, careful, store_on_key=store_on_key)
     except KeyctlError as error:
+        if store.has_pairing(making.circumstances.home, pairing.id):
+            raise
         raise _left(making, error) from error
 
 
@@ -145,10 +153,10 @@ def _unlock(session: Session, making: _Making, *, backup: bool) -> None:
 def _seed_made(making: _Making, backup: Session, careful: contextlib.ExitStack) -> tuple[NewSeed, Session]:
     """The seed, and the backup key as it is open now; *careful* undoes it where the rest fails."""
     key_id = making.desk.keys.backup.id
-    before = making.before[key_id] = pair_leftovers.own_on(backup)
+    making.before[key_id] = pair_leftovers.own_on(backup)
     making.note()
     if making.method is Method.ARKG:
-        careful.enter_context(pair_leftovers.undone(backup, before, lambda: making.undone(key_id)))
+        careful.enter_context(making.undoing(backup, key_id))
         new = seed_making.make_arkg(backup, making.circumstances)
         making.remarks += seed_making.remarks(new, backup.key.label)
         return new, backup
@@ -167,7 +175,7 @@ def _seed_made(making: _Making, backup: Session, careful: contextlib.ExitStack) 
     except KeyctlError as error:
         raise _left(making, error) from error
     backup.use_pin(making.pin)
-    careful.enter_context(pair_leftovers.undone(backup, before, lambda: making.undone(key_id)))
+    careful.enter_context(making.undoing(backup, key_id))
     return new, backup
 
 
@@ -204,8 +212,8 @@ def _finished(
         key_id = desk.keys.primary.id
         before = making.before[key_id] = pair_leftovers.own_on(primary)
         making.note()
-        careful.enter_context(pair_leftovers.undone(primary, before, lambda: making.undone(key_id)))
-        copy = key_copies.store_on_primary(primary, record, before)
+        careful.enter_context(making.undoing(primary, key_id))
+        copy = key_copies.store_on_primary(primary, making.circumstances.state, record, before)
         if copy.blob_key is None:
             making.remarks.append(
                 f"{primary.key.label} has no large blobs: it carries the seed only, and derived keys need the inventory"
@@ -214,5 +222,5 @@ def _finished(
         making.copies.append(copy)
     for copy in making.copies:
         pairing = with_copy(pairing, copy.stored)
-    inventory = pair_recording.record(making.circumstances, pairing, making.copies)
+    inventory = pair_recording.record(making.circumstances, pairing)
     return Seeded(pairing=pairing, inventory=inventory, remarks=tuple(making.remarks))

@@ -9,16 +9,27 @@ from typing import TYPE_CHECKING
 from keyctl.core import times
 from keyctl.core.names import quoted
 from keyctl.core.pairings import Method, Pairing
-from keyctl.errors import KeyctlError, UnsupportedError, UsageError
+from keyctl.errors import UnsupportedError, UsageError
 from keyctl.model import KeyState
-from keyctl.operations import noting, pair_by_seed, pair_desk, pair_recording, pair_unfinished, pair_views, unlocking
+from keyctl.operations import (
+    noting,
+    pair_by_seed,
+    pair_desk,
+    pair_leftovers,
+    pair_recording,
+    pair_unfinished,
+    pair_views,
+    unlocking,
+)
 from keyctl.operations.pair_desk import Desk, KeyPair
 from keyctl.store import inventory as store
 from keyctl.store import state as local_state
+from keyctl.store.unfinished import Unfinished
 
 if TYPE_CHECKING:
     from keyctl.core.inventory import Inventory
     from keyctl.core.pair_methods import Choice
+    from keyctl.device.session import Session
     from keyctl.operations.asking import Circumstances
     from keyctl.operations.pair_views import PairingView
 
@@ -132,23 +143,39 @@ def _by_draft(desk: Desk, choice: Choice, *, allow_unattested: bool) -> Creation
             unlocking.unlock(session, circumstances)
     primary.verify_pin()
     seed = pair_draft.export_seed(backup)
-    pair_draft.import_seed(primary, seed, allow_unattested=allow_unattested)
-    now = times.now()
     pairing = Pairing(
         id=store.new_id(),
         primary_id=desk.keys.primary.id,
         backup_id=desk.keys.backup.id,
         method=Method.WEBAUTHN_DRAFT,
         recovery_seed=seed,
-        created_at=now,
+        created_at=times.now(),
         paired_by=local_state.computer_id(circumstances.state),
     )
-    try:
+    with _giving(primary, circumstances, pairing, seed):
+        pair_draft.import_seed(primary, seed, allow_unattested=allow_unattested)
         inventory = pair_recording.record(circumstances, pairing)
-    except KeyctlError:
-        pair_draft.remove_seed(primary, seed)
-        raise
     return _made(inventory, pairing, choice.reasons)
+
+
+def _giving(
+    primary: Session, circumstances: Circumstances, pairing: Pairing, seed: bytes
+) -> contextlib.AbstractContextManager[None]:
+    """Around giving the primary key the seed; should it fail, it is as it was."""
+    from keyctl.operations import pair_draft
+
+    if pair_draft.holds(primary, seed):
+        # For another pairing, or since one that did not end, which is noted.
+        return contextlib.nullcontext()
+    unfinished = Unfinished(
+        pairing_id=pairing.id,
+        primary_id=pairing.primary_id,
+        backup_id=pairing.backup_id,
+        started_at=pairing.created_at,
+        before={pairing.primary_id: pair_leftovers.own_on(primary)},
+        recovery_seed=seed,
+    )
+    return pair_leftovers.giving_seed(primary, circumstances, unfinished)
 
 
 def _registered(circumstances: Circumstances, keys: KeyPair, reasons: tuple[str, ...], *, dry_run: bool) -> Creation:

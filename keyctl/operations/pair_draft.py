@@ -14,6 +14,8 @@ from keyctl.core.attestation import AttestationError
 from keyctl.errors import NotFoundError, UnsupportedError
 
 if TYPE_CHECKING:
+    from keyctl.core.inventory import Inventory
+    from keyctl.core.pairings import Pairing
     from keyctl.core.recovery_seeds import RecoverySeed
     from keyctl.device.session import Session
 
@@ -88,6 +90,54 @@ def remove_seed(session: Session, seed: bytes) -> bool:
     except NotFoundError:
         return False
     return True
+
+
+def remove_unused(session: Session, inventory: Inventory, seed: bytes) -> bool:
+    """Have a primary key forget *seed*, unless a pairing goes by it.
+
+    Args:
+        session: The primary key, unlocked.
+        inventory: Read just now, with all pairings; the one that ends is not among them.
+        seed: Of the backup key.
+
+    Returns:
+        Whether it was forgotten.
+
+    Raises:
+        KeyctlError: As :func:`remove_seed`.
+    """
+    return not users(inventory, session.key.id or "", seed) and remove_seed(session, seed)
+
+
+def holds(session: Session, seed: bytes) -> bool:
+    """Whether a primary key was given *seed*; needs the PIN.
+
+    Raises:
+        KeyctlError: As :func:`remove_seed`, or it is no seed.
+    """
+    require(session)
+    point = _read(session, seed).point
+    return any(held.point == point for held in session.recovery_seeds.list().seeds)
+
+
+def users(inventory: Inventory, primary_id: str, seed: bytes) -> tuple[Pairing, ...]:
+    """The pairings of a primary key that go by *seed*: a backup key has but one, until it is reset."""
+    point = point_of(seed)
+    return tuple(
+        pairing
+        for pairing in inventory.pairings
+        if pairing.primary_id == primary_id
+        and pairing.recovery_seed is not None
+        and point_of(pairing.recovery_seed) == point
+    )
+
+
+def point_of(seed: bytes) -> bytes:
+    """What tells *seed* from others, however it is attested; of what is no seed, all of it."""
+    try:
+        return recovery_seeds.seed_from_cbor(seed).point
+    except ValueError:
+        return seed
 
 
 def drill(session: Session, seed: bytes) -> bool:

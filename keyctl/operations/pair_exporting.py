@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 from keyctl.core import fingerprints, times
 from keyctl.core.pairings import Method
 from keyctl.errors import UsageError
-from keyctl.operations import backup_signing, key_copies, naming, pair_leftovers, seed_making, unlocking
+from keyctl.operations import (
+    backup_signing,
+    key_copies,
+    naming,
+    pair_leftovers,
+    pair_unfinished,
+    seed_making,
+    unlocking,
+)
 from keyctl.operations.pair_unfinished import CLEAN_UP
 from keyctl.store import inventory as store
 from keyctl.store import new_files, seed_files
@@ -112,7 +120,7 @@ def export(circumstances: Circumstances, backup: str, file: Path | None, *, dry_
 
 def _require_nothing_left(circumstances: Circumstances, known: KnownKey) -> None:
     """A seed that is made now would be taken for what is left from an earlier pairing, and deleted with it."""
-    if any(known.id in one.before for one in begun.read_all(circumstances.state)):
+    if any(known.id in one.before for one in pair_unfinished.unended(circumstances)):
         raise UsageError(
             "usage",
             f"something may be left on {known.name} from a pairing that was begun and has not ended",

@@ -130,8 +130,7 @@ def import_content(
                 remarks.append(
                     f"{known.name} has no large blobs: it carries the seed only, and derived keys need the inventory"
                 )
-        copies = () if copy is None else (copy,)
-        inventory = pair_recording.record(circumstances, pairing, copies, newcomer=offered.key)
+        inventory = pair_recording.record(circumstances, pairing, newcomer=offered.key)
     return replace(_imported(inventory, pairing, changed=True), remarks=tuple(remarks))
 
 
@@ -245,7 +244,7 @@ def _stored(
         before={pairing.primary_id: before},
     )
     careful.enter_context(pair_leftovers.making_on(session, circumstances, unfinished))
-    return key_copies.store_on_primary(session, key_copies.record_of(inventory, pairing), before)
+    return key_copies.store_on_primary(session, circumstances.state, key_copies.record_of(inventory, pairing), before)
 
 
 def _imported(inventory: Inventory, pairing: Pairing, *, changed: bool) -> SeedImport:

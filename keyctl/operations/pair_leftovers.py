@@ -1,7 +1,7 @@
 """What a pairing that ended half-way leaves on a key: named, and deleted again.
 
 Keyctl's own discoverable credentials are listed before one is made, and whatever is there beside them afterwards is
-left from what went wrong.
+left from what went wrong. When the pairing is in the inventory nothing went wrong that counts: it stays whole.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from keyctl.errors import DeclinedError, KeyChoiceError, KeyctlError, NotFoundError, UnreachableError
-from keyctl.operations import opening, pair_unfinished, record_reading, unlocking
+from keyctl.errors import DeclinedError, KeyChoiceError, KeyctlError, StoreError
+from keyctl.operations import leftovers_on_key, opening, pair_unfinished, unlocking
 from keyctl.operations.pair_unfinished import CLEAN_UP
 from keyctl.operations.pair_views import Remains, Removal
+from keyctl.store import blob_keys
 from keyctl.store import inventory as store
 from keyctl.store import state as local_state
 from keyctl.store import unfinished as begun
@@ -22,19 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
     from keyctl.core.inventory import Inventory
-    from keyctl.device.own_credentials import Listed
     from keyctl.device.session import Session
     from keyctl.operations.asking import Circumstances
     from keyctl.store.unfinished import Unfinished
 
-#: Of a credential's id: enough to tell it from others.
-_SHOWN_DIGITS = 16
-_LEFT = "what was left of a pairing"
-
 
 def own_on(session: Session) -> tuple[bytes, ...]:
     """The ids of keyctl's own credentials on an unlocked key; empty where it cannot list them."""
-    return tuple(_id(listed) for listed in _listed(session))
+    return tuple(map(leftovers_on_key.id_of, leftovers_on_key.listed_on(session)))
 
 
 @contextlib.contextmanager
@@ -52,84 +48,137 @@ def making_on(session: Session, circumstances: Circumstances, unfinished: Unfini
     """
     [(key_id, before)] = unfinished.before.items()
     begun.write(circumstances.state, unfinished)
-    with undone(session, before, lambda: ended(circumstances, unfinished, key_id)):
+    with undone(
+        session, circumstances, unfinished.pairing_id, before, lambda: ended(circumstances, unfinished, key_id)
+    ):
         yield
     ended(circumstances, unfinished, key_id)
 
 
 @contextlib.contextmanager
-def undone(session: Session, before: Collection[bytes], on_undone: Callable[[], None]) -> Iterator[None]:
+def giving_seed(session: Session, circumstances: Circumstances, unfinished: Unfinished) -> Iterator[None]:
+    """Around giving an unlocked primary key the seed of its backup key, which it does not hold yet; else as the above.
+
+    Args:
+        session: The primary key.
+        circumstances: What the command line says.
+        unfinished: The note, with the seed.
+
+    Raises:
+        KeyctlError: As :func:`undone`.
+        StoreError: It cannot be noted.
+    """
+    from keyctl.operations import pair_draft
+
+    seed = unfinished.recovery_seed
+    assert seed is not None
+
+    def undo() -> bool:
+        # In one that is not whole, a pairing that goes by the seed may be missing.
+        return pair_draft.remove_unused(session, store.read_whole(circumstances.home), seed)
+
+    begun.write(circumstances.state, unfinished)
+    with _undoing(
+        session,
+        circumstances,
+        unfinished.pairing_id,
+        undo,
+        lambda: ended(circumstances, unfinished, unfinished.primary_id),
+    ):
+        yield
+
+
+def undone(
+    session: Session,
+    circumstances: Circumstances,
+    pairing_id: str,
+    before: Collection[bytes],
+    on_undone: Callable[[], None],
+) -> contextlib.AbstractContextManager[None]:
     """Around making something on an unlocked key: should it fail, what was made is deleted again.
+
+    Unless the pairing is in the inventory by then, as after an interruption at the very end: then all of it stays.
 
     Args:
         session: The key.
+        circumstances: What the command line says.
+        pairing_id: The pairing for which it is made.
         before: What was there before, see :func:`own_on`.
         on_undone: Called when nothing of it is left.
 
     Raises:
         KeyctlError: What went wrong, with what became of what was made.
     """
+    return _undoing(
+        session,
+        circumstances,
+        pairing_id,
+        lambda: _delete_new(session, circumstances, pairing_id, before),
+        on_undone,
+    )
+
+
+@contextlib.contextmanager
+def _undoing(
+    session: Session,
+    circumstances: Circumstances,
+    pairing_id: str,
+    undo: Callable[[], bool],
+    on_undone: Callable[[], None],
+) -> Iterator[None]:
+    """As :func:`undone`, with what deletes it and says whether there was anything."""
+
+    def undoing() -> bool | None:
+        """Whether anything was deleted; None: the pairing was made."""
+        # Where this is not known, the journal stays, and nothing is deleted.
+        if store.has_pairing(circumstances.home, pairing_id):
+            with contextlib.suppress(StoreError):
+                begun.remove(circumstances.state, pairing_id)
+            return None
+        deleted = undo()
+        if session.info.listing:
+            on_undone()
+        return deleted
+
     try:
         yield
     except KeyctlError as error:
+        label = session.key.label
         try:
-            deleted = delete_new(session, before)
+            deleted = undoing()
         except KeyctlError:
-            raise error.continued(f"what was made on {session.key.label} may still be there", CLEAN_UP) from error
-        if session.info.listing:
-            on_undone()
+            raise error.continued(f"what was made on {label} may still be there", CLEAN_UP) from error
+        if deleted is None:
+            raise error.continued("but the pairing was made: `keyctl pair list` shows it") from error
         if deleted:
-            raise error.continued(f"what was made on {session.key.label} was deleted again") from error
+            raise error.continued(f"what was made on {label} was deleted again") from error
         raise
     except BaseException:
         # An interruption; the journal tells of what cannot be deleted now.
         with contextlib.suppress(KeyctlError):
-            delete_new(session, before)
-            on_undone()
+            undoing()
         raise
 
 
-def delete_new(session: Session, before: Collection[bytes]) -> bool:
-    """Delete keyctl's own credentials that are not among *before*, each with its large blob.
-
-    Returns:
-        Whether there were any.
+def _delete_new(session: Session, circumstances: Circumstances, pairing_id: str, before: Collection[bytes]) -> bool:
+    """Delete keyctl's own credentials that are not among *before*, each with its large blob; whether there were any.
 
     Raises:
         KeyctlError: The key is gone, or cannot delete them.
     """
-    new = [listed for listed in _listed(session) if _id(listed) not in before]
-    delete(session, new, _LEFT)
+    key_id = session.key.id or ""
+    # Another process may have paired the same key meanwhile.
+    kept = {*before, *leftovers_on_key.of_pairings(store.read(circumstances.home), key_id)}
+    # Some keys leave it out of the list. It was kept here before the blob was written, so nobody has to touch the key.
+    blob_key = blob_keys.read(circumstances.state, pairing_id, key_id)
+    new = [
+        replace(listed, large_blob_key=listed.large_blob_key or blob_key)
+        for listed in leftovers_on_key.listed_on(session)
+        if leftovers_on_key.id_of(listed) not in kept
+    ]
+    leftovers_on_key.delete(session, new, leftovers_on_key.LEFT)
+    blob_keys.forget(circumstances.state, pairing_id, key_id)
     return bool(new)
-
-
-def delete(session: Session, own: Collection[Listed], what: str) -> None:
-    """Delete some of keyctl's own credentials from an unlocked key, each after its large blob; see that they are gone.
-
-    Args:
-        session: The key.
-        own: As it listed them.
-        what: What goes with them, as messages call it.
-
-    Raises:
-        UnreachableError: The key says that it did, and still has one (``key_nonsense``), or it is gone or silent.
-    """
-    if not own:
-        return
-    for listed in own:
-        if listed.large_blob_key is not None and session.blobs.supported:
-            session.blobs.remove(listed.large_blob_key)
-        # Whether it is gone is seen below, whatever the key says now.
-        with contextlib.suppress(NotFoundError):
-            session.delete_passkey(_id(listed))
-    if {_id(listed) for listed in own}.intersection(own_on(session)):
-        label = session.key.label
-        raise UnreachableError(
-            "key_nonsense",
-            f"{label} says that it deleted {what}, but still has it",
-            "unplug it and try again",
-            key=label,
-        )
 
 
 def ended(circumstances: Circumstances, unfinished: Unfinished, key_id: str) -> None:
@@ -158,20 +207,20 @@ def clean_up(circumstances: Circumstances, *, dry_run: bool) -> Removal:
         key_ids = tuple(dict.fromkeys(key_id for unfinished in journal for key_id in unfinished.before))
         sessions = {} if dry_run else _connected(circumstances, inventory, key_ids, stack)
         _unlock(circumstances, sessions)
-        left = {key_id: _left(session, inventory, journal) for key_id, session in sessions.items()}
-        told = [f"{sessions[key_id].key.label} still has {_shown(own)}" for key_id, own in left.items() if own]
+        left = {key_id: leftovers_on_key.find(session, inventory, journal) for key_id, session in sessions.items()}
+        told = [f"{sessions[key_id].key.label} still has {found}" for key_id, found in left.items() if found]
         if told:
             circumstances.asker.confirm(
                 f"{' and '.join(told)}, made since a pairing was begun here that did not end. A seed that was made on "
                 "another computer since then would be among that.\nDelete it?"
             )
+            # Whoever was asked may have taken long.
+            inventory = store.read_whole(circumstances.home)
         for key_id, session in sessions.items():
-            delete(session, left[key_id], _LEFT)
+            leftovers_on_key.delete_left(session, inventory, left[key_id])
             cleaned.append(session.key.label)
-            for unfinished in begun.read_all(circumstances.state):
-                if key_id in unfinished.before:
-                    ended(circumstances, unfinished, key_id)
-                    local_state.forget_seed(circumstances.state, unfinished.pairing_id)
+            for unfinished in journal:
+                _forget(circumstances, inventory, unfinished, key_id)
     return Removal(
         pairing=None,
         changed=bool(cleaned),
@@ -220,40 +269,16 @@ def _unlock(circumstances: Circumstances, sessions: Mapping[str, Session]) -> No
         unlocking.unlock(session, circumstances)
 
 
-def _left(session: Session, inventory: Inventory, journal: Collection[Unfinished]) -> tuple[Listed, ...]:
-    """What unfinished pairings have left on an unlocked key.
-
-    Not what was there before they were begun, and not what belongs to a pairing, here or by its record.
-    """
-    key_id = session.key.id or ""
-    begun_here = [unfinished for unfinished in journal if key_id in unfinished.before]
-    pairing_ids = {unfinished.pairing_id for unfinished in begun_here}
-    kept = _of_pairings(inventory, key_id)
-    return tuple(
-        listed
-        for listed in session.own_credentials.list()
-        if _id(listed) not in kept
-        and any(_id(listed) not in unfinished.before[key_id] for unfinished in begun_here)
-        and _pairing_of(session, listed) in {None, *pairing_ids}
-    )
-
-
-def _pairing_of(session: Session, listed: Listed) -> str | None:
-    """The id of the pairing whose record goes with a credential; None: that is not known."""
-    record = record_reading.record_under(session, listed.large_blob_key)
-    return None if record is None else record.pairing_id
-
-
-def _listed(session: Session) -> tuple[Listed, ...]:
-    return session.own_credentials.list() if session.info.listing else ()
-
-
-def _id(listed: Listed) -> bytes:
-    return listed.passkey.credential_id
-
-
-def _shown(own: Collection[Listed]) -> str:
-    return ", ".join(_id(listed).hex()[:_SHOWN_DIGITS] for listed in own)
+def _forget(circumstances: Circumstances, inventory: Inventory, unfinished: Unfinished, key_id: str) -> None:
+    """Nothing is left of it on that key."""
+    pairing_id = unfinished.pairing_id
+    noted = next((one for one in begun.read_all(circumstances.state) if one.pairing_id == pairing_id), None)
+    if noted is None or key_id not in noted.before:
+        return
+    ended(circumstances, noted, key_id)
+    if inventory.pairing_with_id(pairing_id) is None:
+        local_state.forget_seed(circumstances.state, pairing_id)
+        blob_keys.forget(circumstances.state, pairing_id, key_id)
 
 
 def offer(session: Session, circumstances: Circumstances) -> None:
@@ -270,20 +295,13 @@ def offer(session: Session, circumstances: Circumstances) -> None:
         return
     inventory = store.read(circumstances.home)
     for unfinished in begun_here:
-        left = _left(session, inventory, [unfinished])
+        left = leftovers_on_key.find(session, inventory, [unfinished])
         if left:
-            question = f"{session.key.label} still has {_shown(left)} from a pairing that did not end. Delete it?"
+            question = f"{session.key.label} still has {left} from a pairing that did not end. Delete it?"
             try:
                 circumstances.asker.confirm(question)
             except DeclinedError:
                 # It stays noted, and does not keep anybody from pairing.
                 continue
-            delete(session, left, _LEFT)
+            leftovers_on_key.delete_left(session, store.read_whole(circumstances.home), left)
         ended(circumstances, unfinished, key_id)
-
-
-def _of_pairings(inventory: Inventory, key_id: str) -> set[bytes]:
-    """The credentials on a key that belong to pairings which are in the inventory."""
-    found = {record.credential_id for one in inventory.pairings for record in one.stored_on if record.key_id == key_id}
-    found |= {one.seed.credential_id for one in inventory.pairings if one.seed is not None and one.backup_id == key_id}
-    return found

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from keyctl.core import merging, times
-from keyctl.errors import NotFoundError
+from keyctl.errors import NotFoundError, StoreError
 from keyctl.operations import pair_choice, seed_trust
-from keyctl.store import blob_keys
 from keyctl.store import inventory as store
 from keyctl.store import state as local_state
 from keyctl.store import unfinished as begun
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from keyctl.core.inventory import Inventory, KnownKey
     from keyctl.core.pairings import Pairing
     from keyctl.operations.asking import Circumstances
-    from keyctl.operations.key_copies import Copy
 
 
-def record(
-    circumstances: Circumstances, pairing: Pairing, copies: Iterable[Copy] = (), *, newcomer: KnownKey | None = None
-) -> Inventory:
+def record(circumstances: Circumstances, pairing: Pairing, *, newcomer: KnownKey | None = None) -> Inventory:
     """Put a new pairing into the inventory, and trust its seed; what was noted of its making has ended by that.
 
     Args:
         circumstances: What the command line says.
         pairing: The pairing, with the copies on its keys.
-        copies: The same copies, with the keys to them.
         newcomer: The backup key, where a file tells of it: it becomes known here, unless it is.
 
     Returns:
@@ -58,9 +52,8 @@ def record(
         inventory = changes.inventory
     if pairing.seed is not None:
         seed_trust.remember(circumstances, inventory, pairing)
-        for copy in copies:
-            if copy.blob_key is not None:
-                blob_keys.write(state, pairing.id, copy.stored.key_id, copy.blob_key)
+    with contextlib.suppress(StoreError):
+        # The pairing is made, and a note of one that is does no harm.
         begun.remove(state, pairing.id)
     return inventory
 

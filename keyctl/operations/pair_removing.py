@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from keyctl.core.ended_pairings import Remains
@@ -16,6 +17,7 @@ from keyctl.store import inventory as store
 if TYPE_CHECKING:
     from keyctl.core.inventory import Inventory
     from keyctl.core.pairings import Pairing
+    from keyctl.device.own_credentials import Listed
     from keyctl.device.session import Session
     from keyctl.operations.asking import Circumstances
 
@@ -35,7 +37,7 @@ def remove(circumstances: Circumstances, text: str | None, *, dry_run: bool) -> 
     inventory = store.read_whole(circumstances.home)
     pairing = pair_choice.find(inventory, text)
     label = pair_choice.label(inventory, pairing)
-    places = _unshared(circumstances, inventory, pairing, _places(pairing))
+    places = _unshared(circumstances, inventory, pairing)
     warning = _warning(inventory, pairing, label, places)
     stranded = stranding.derived_lines(inventory, pairing)
     shown = pair_views.view(inventory, pairing)
@@ -53,13 +55,11 @@ def remove(circumstances: Circumstances, text: str | None, *, dry_run: bool) -> 
         for session in sessions.values():
             # Nothing is deleted before every PIN is known to be right.
             session.verify_pin()
-            for place in places:
-                if sessions.get(place.key_id) is session:
-                    key_copies.require_own(session, circumstances, pairing.id, place.credential_id)
+        held = {key_id: _held(pairing, places, key_id, session) for key_id, session in sessions.items()}
         removed_from = [
             session.key.label
             for key_id, session in sessions.items()
-            if _removed(circumstances, pairing, [place for place in places if place.key_id == key_id], session)
+            if _removed(circumstances, pairing, held[key_id], session)
         ]
     with store.changing(circumstances.home, circumstances.waits.lock_s) as changes:
         changes.remove_pairing(pairing.id)
@@ -73,6 +73,11 @@ def _warning(inventory: Inventory, pairing: Pairing, label: str, places: tuple[R
     backup = visible(pair_choice.name_of(inventory, pairing.backup_id) or "the backup key")
     if pairing.method is Method.REGISTRATION:
         return f"keyctl no longer keeps {label} in step; on the keys nothing changes."
+    if pairing.method is Method.WEBAUTHN_DRAFT:
+        primary = visible(pair_choice.name_of(inventory, pairing.primary_id) or "the primary key")
+        if not places:
+            return f"keyctl forgets the pairing {label}; the seed of {backup} stays on {primary}."
+        return f"This has {primary} forget the seed of {backup}, so that it makes no more recovery credentials for it."
     if pairing.seed is not None and all(place.what != "seed" for place in places):
         return f"keyctl forgets the pairing {label}; its seed stays on {backup}."
     derived = ""
@@ -86,8 +91,11 @@ def _warning(inventory: Inventory, pairing: Pairing, label: str, places: tuple[R
     return f"This deletes the seed that {backup} holds for {label}; nothing brings it back.{derived}"
 
 
-def _places(pairing: Pairing) -> tuple[Remains, ...]:
-    """Where something of it lies, the primary key first: a seed without a record is better than the reverse."""
+def _places(pairing: Pairing) -> dict[tuple[str, bytes], Remains]:
+    """Where something of it lies, by the key and what tells it from others there.
+
+    The primary key comes first: a seed without a record is better than the reverse.
+    """
     found = {
         (record.key_id, record.credential_id): Remains(
             key_id=record.key_id, credential_id=record.credential_id, what="record"
@@ -97,26 +105,30 @@ def _places(pairing: Pairing) -> tuple[Remains, ...]:
     if pairing.seed is not None:
         seed = (pairing.backup_id, pairing.seed.credential_id)
         found[seed] = Remains(key_id=seed[0], credential_id=seed[1], what="seed")
-    return tuple(sorted(found.values(), key=lambda place: place.what))
+    if pairing.recovery_seed is not None:
+        from keyctl.operations import pair_draft
+
+        given = (pairing.primary_id, pair_draft.point_of(pairing.recovery_seed))
+        found[given] = Remains(key_id=given[0], credential_id=None, what="recovery_seed")
+    return dict(sorted(found.items(), key=lambda item: item[1].what))
 
 
-def _unshared(
-    circumstances: Circumstances, inventory: Inventory, pairing: Pairing, places: tuple[Remains, ...]
-) -> tuple[Remains, ...]:
-    """Those of *places* that no other pairing uses, as those do that were made of the same exported seed."""
+def _unshared(circumstances: Circumstances, inventory: Inventory, pairing: Pairing) -> tuple[Remains, ...]:
+    """Those places that no other pairing uses, as those do that were made of the same exported seed."""
     used: dict[tuple[str, bytes], Pairing] = {}
     for other in inventory.pairings:
         if other.id != pairing.id:
-            used.update(((place.key_id, place.credential_id), other) for place in _places(other))
+            used.update(dict.fromkeys(_places(other), other))
     left = []
-    for place in places:
-        other_user = used.get((place.key_id, place.credential_id))
+    for what, place in _places(pairing).items():
+        other_user = used.get(what)
         if other_user is None:
             left.append(place)
             continue
         key = pair_choice.name_of(inventory, place.key_id) or place.key_id
         user = f"{pair_choice.label(inventory, other_user)} ({other_user.id})"
-        circumstances.asker.tell(f"the {place.what} on {key} stays there: the pairing {user} uses it too")
+        shown = place.what.replace("_", " ")
+        circumstances.asker.tell(f"the {shown} on {key} stays there: the pairing {user} uses it too")
     return tuple(left)
 
 
@@ -130,8 +142,6 @@ def _connected(
     """Those keys that are connected, hold something of it and can delete it, by id."""
     # Whoever edits the inventory may name any key as one that carries something.
     wanted = {place.key_id for place in places} & {pairing.primary_id, pairing.backup_id}
-    if pairing.method is Method.WEBAUTHN_DRAFT:
-        wanted = {pairing.primary_id}
     sessions = {}
     for key_id in sorted(wanted, key=lambda key_id: key_id != pairing.primary_id):
         name = pair_choice.name_of(inventory, key_id)
@@ -145,13 +155,21 @@ def _connected(
     return sessions
 
 
-def _removed(circumstances: Circumstances, pairing: Pairing, places: list[Remains], session: Session) -> bool:
+def _held(pairing: Pairing, places: tuple[Remains, ...], key_id: str, session: Session) -> list[Listed]:
+    """What is to be deleted from an unlocked key, after a look that it is not another pairing's."""
+    ids = [place.credential_id for place in places if place.key_id == key_id and place.credential_id is not None]
+    found = (key_copies.own_copy(session, pairing.id, credential_id) for credential_id in ids)
+    return [listed for listed in found if listed is not None]
+
+
+def _removed(circumstances: Circumstances, pairing: Pairing, held: list[Listed], session: Session) -> bool:
     """Whether something was deleted from an unlocked key."""
-    if pairing.method is Method.WEBAUTHN_DRAFT:
+    if pairing.recovery_seed is not None:
         from keyctl.operations import pair_draft
 
-        assert pairing.recovery_seed is not None
-        return pair_draft.remove_seed(session, pairing.recovery_seed)
-    return any(
-        [key_copies.remove(session, circumstances, pairing.id, place.credential_id) for place in places]  # noqa: C419  # every one, also after the first
-    )
+        # The two may have been paired anew since the question.
+        inventory = store.read_whole(circumstances.home)
+        others = tuple(other for other in inventory.pairings if other.id != pairing.id)
+        return pair_draft.remove_unused(session, replace(inventory, pairings=others), pairing.recovery_seed)
+    key_copies.remove(session, held)
+    return bool(held)

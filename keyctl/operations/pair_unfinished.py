@@ -11,6 +11,7 @@ from keyctl.store import unfinished as begun
 if TYPE_CHECKING:
     from keyctl.core.inventory import Inventory
     from keyctl.operations.asking import Circumstances
+    from keyctl.store.unfinished import Unfinished
 
 CLEAN_UP = "`keyctl pair remove --leftovers` deletes it, with the key plugged in"
 
@@ -21,7 +22,7 @@ def told(circumstances: Circumstances) -> list[str]:
     Raises:
         StoreError: What was noted of one cannot be read.
     """
-    journal = begun.read_all(circumstances.state)
+    journal = unended(circumstances)
     # That is the rule, and the inventory may be large.
     if not journal:
         return []
@@ -31,6 +32,17 @@ def told(circumstances: Circumstances) -> list[str]:
         f"{' and '.join(name_of(inventory, key_id) for key_id in unfinished.before)}: {CLEAN_UP}"
         for unfinished in journal
     ]
+
+
+def unended(circumstances: Circumstances) -> tuple[Unfinished, ...]:
+    """Those that are not in the inventory; one that is there ended, whatever cut off its last step.
+
+    Raises:
+        StoreError: What was noted of one cannot be read, or the inventory's folder.
+    """
+    return tuple(
+        one for one in begun.read_all(circumstances.state) if not store.has_pairing(circumstances.home, one.pairing_id)
+    )
 
 
 def name_of(inventory: Inventory, key_id: str) -> str:

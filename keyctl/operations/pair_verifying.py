@@ -11,7 +11,6 @@ from keyctl.core import arkg, contexts, derivations, times
 from keyctl.core.pairings import Method, with_copy
 from keyctl.errors import KeyctlError, NotFoundError, StoreError
 from keyctl.operations import backup_signing, key_copies, noting, pair_choice, pair_views, seed_trust, unlocking
-from keyctl.store import blob_keys
 from keyctl.store import inventory as store
 from keyctl.store import state as local_state
 
@@ -146,7 +145,8 @@ def _complete(circumstances: Circumstances, inventory: Inventory, pairing: Pairi
     if session is None:
         return
     try:
-        copy = key_copies.missing_on_backup(session, pairing, key_copies.record_of(inventory, pairing))
+        record = key_copies.record_of(inventory, pairing)
+        copy = key_copies.missing_on_backup(session, circumstances.state, pairing, record)
     except KeyctlError as error:
         circumstances.asker.tell(f"the pairing could not be stored on {signer.key.label}: {error.message}")
         return
@@ -156,8 +156,6 @@ def _complete(circumstances: Circumstances, inventory: Inventory, pairing: Pairi
         known = changes.inventory.pairing_with_id(pairing.id)
         if known is not None:
             changes.put_pairing(with_copy(known, copy.stored))
-    if copy.blob_key is not None:
-        blob_keys.write(circumstances.state, pairing.id, copy.stored.key_id, copy.blob_key)
     circumstances.asker.tell(f"{signer.key.label} carries the pairing from now on")
 
 
@@ -178,6 +176,9 @@ def _by_draft(circumstances: Circumstances, inventory: Inventory, pairing: Pairi
         unlocking.unlock(session, circumstances)
         backup_signing.require_is(session, name)
         if pair_draft.drill(session, pairing.recovery_seed):
+            # That would take its PIN, and it need not be here.
+            primary = pair_choice.name_of(inventory, pairing.primary_id) or "the primary key"
+            circumstances.asker.tell(f"whether {primary} still has the seed of {name} was not looked at")
             return None
         return f"{session.key.label} does not hold the seed of this pairing"
 

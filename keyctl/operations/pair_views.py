@@ -74,9 +74,10 @@ class Remains:
 
     #: Its name, or its number where it is not known here.
     key: str
-    #: None: it is not known which, as the pairing was interrupted.
+    #: None: it is none, or it is not known which, as the pairing was interrupted.
     credential_id: bytes | None
-    #: ``seed`` on the backup key, ``record`` on the primary key, ``leftover`` of a pairing that was interrupted.
+    #: ``seed`` on the backup key, ``record`` on the primary key or there ``recovery_seed`` (WebAuthn draft),
+    #: ``leftover`` of a pairing that was interrupted.
     what: str
 
 

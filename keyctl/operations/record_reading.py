@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from keyctl.core import key_record
@@ -9,7 +10,22 @@ from keyctl.errors import UnreachableError
 
 if TYPE_CHECKING:
     from keyctl.core.key_record import KeyRecord
+    from keyctl.device.own_credentials import Listed
     from keyctl.device.session import Session
+
+
+def with_blob_key(session: Session, listed: Listed) -> Listed:
+    """*listed* with the key to its large blob; some keys leave that out of the list, and tell it with a touch.
+
+    What else is known of such a key does not show whose credential it is.
+
+    Raises:
+        KeyctlError: The key does not tell it.
+    """
+    if listed.large_blob_key is not None or not session.blobs.supported or listed.passkey.large_blob is False:
+        return listed
+    told = session.own_credentials.read(listed.passkey.credential_id)
+    return replace(listed, large_blob_key=told.large_blob_key)
 
 
 def record_under(session: Session, blob_key: bytes | None) -> KeyRecord | None:

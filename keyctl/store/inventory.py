@@ -169,6 +169,22 @@ def read_whole(home: Path) -> Inventory:
     return inventory
 
 
+def has_pairing(home: Path, pairing_id: str) -> bool:
+    """Whether a pairing has a file, be that readable or not.
+
+    Raises:
+        StoreError: That cannot be found out.
+    """
+    path = facts.path_of(home / PAIRINGS_FOLDER, pairing_id)
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise files.unreadable(path, reason_of(error)) from error
+    return True
+
+
 def overlooked(home: Path) -> tuple[StoreError, ...]:
     """What lies beside the inventory in its folder and is not read: copies that a syncing program made, for instance.
 
@@ -277,7 +293,7 @@ def _look_into(home: Path, name: str) -> _Folder:
         return _Folder()
     except OSError as error:
         folder = folder if os.access(home, os.X_OK) else str(home)
-        problems.append(files.unreadable(folder, reason_of(error), "look at its permissions"))
+        problems.append(files.unreadable(folder, f"cannot be read: {reason_of(error)}", "look at its permissions"))
     return _Folder(records=tuple(found), leftovers=tuple(leftovers), problems=tuple(problems))
 
 

@@ -29,6 +29,8 @@ class Unfinished:
     started_at: str
     #: Key id -> the ids of keyctl's own credentials that were on it before; only keys on which something may be left.
     before: Mapping[str, tuple[bytes, ...]]
+    #: The seed of the backup key that the primary key is given, with the WebAuthn draft extension; None: none is.
+    recovery_seed: bytes | None = None
 
 
 def read_all(state: Path) -> tuple[Unfinished, ...]:
@@ -71,7 +73,8 @@ def remove(state: Path, pairing_id: str) -> None:
 
 def _read(path: Path) -> Unfinished | None:
     def decode(value: dict[str, Any]) -> Unfinished:
-        found: Unfinished = fields.object_in(Unfinished, _FIELDS, value)
+        # Older notes know of none.
+        found: Unfinished = fields.object_in(Unfinished, _FIELDS, {"recovery_seed": None, **value})
         if path.name != f"{found.pairing_id}.json":
             raise ValueError("another file's")
         return found
@@ -94,6 +97,7 @@ _FIELDS: fields.Fields = {
     "backup_id": fields.identity,
     "started_at": fields.time,
     "before": _before,
+    "recovery_seed": fields.optional(fields.octets),
 }
 
 

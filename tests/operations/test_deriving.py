@@ -197,7 +197,7 @@ def stored(desk, person, paired):
         with opening.opened(circumstances) as session:
             session.use_pin(PIN)
             content = replace(key_copies.record_of(desk.inventory, record), **changes)
-            copy = key_copies.store_on_primary(session, content, ())
+            copy = key_copies.store_on_primary(session, circumstances.state, content, ())
         blob_keys.write(circumstances.state, PAIRING_ID, record.primary_id, copy.blob_key)
         desk.put(replace(record, stored_on=(copy.stored,)))
         return copy

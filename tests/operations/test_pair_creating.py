@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from typing import Any
 
@@ -12,11 +13,20 @@ from keyctl.core.pairings import Method, PairingState
 from keyctl.device import blob_array
 from keyctl.errors import Exit, KeyctlError
 from keyctl.model import KeyState
-from keyctl.operations import key_copies, pair_creating, pair_leftovers, pair_unfinished, seed_trust
-from keyctl.store import blob_keys, inventory
+from keyctl.operations import (
+    key_copies,
+    pair_creating,
+    pair_leftovers,
+    pair_removing,
+    pair_unfinished,
+    pair_verifying,
+    seed_trust,
+)
+from keyctl.store import blob_keys, inventory, unfinished
 from keyctl.store import state as local_state
 from keyctl.virtual import keys
 from tests.failing import failing
+from tests.interruption import interrupted_when
 from tests.operations.pairs import FOREIGN, PIN, Pairs, spoiled
 
 
@@ -436,6 +446,147 @@ def test_an_inventory_that_cannot_be_written_at_the_end_undoes_both(pairs):
     held[0].__exit__(None, None, None)
     assert error.code == "store_locked"
     assert nothing_left(pairs)
+
+
+def test_an_interruption_after_the_pairing_was_recorded_leaves_all_of_it(pairs):
+    with interrupted_when(pairs.desk.home / "pairings"):
+        pairs.create()
+    [pairing] = pairs.desk.inventory.pairings
+    assert len(pairing.stored_on) == 2
+    assert pairing.seed is not None
+    assert pairs.own_ids("green") == [pairing.seed.credential_id]
+    assert len(pairs.own_ids("blue")) == 1
+    # Nothing is told to be left, and nothing is cleaned up.
+    assert not pairs.unfinished()
+    assert not pair_leftovers.clean_up(pairs.circumstances(pairs.person()), dry_run=False).changed
+    assert pair_verifying.verify(pairs.circumstances(pairs.person()), None).verified
+
+
+def test_where_nobody_knows_whether_it_was_recorded_nothing_is_deleted(pairs):
+    """The inventory's folder is in the way from the moment when the primary is asked."""
+    folder = pairs.desk.home / "pairings"
+
+    def spoil(line: str) -> None:
+        if line.startswith("makeCredential") and pairs.own_ids("green"):
+            folder.write_text("")
+
+    circumstances = replace(pairs.circumstances(pairs.person()), trace=spoil)
+    error = failing(pair_creating.create, circumstances, "blue", "green", method=None, store_on_key=True)
+    assert "may still be there" in error.message
+    assert error.hint == pair_unfinished.CLEAN_UP
+    assert (len(pairs.own_ids("blue")), len(pairs.own_ids("green"))) == (1, 1)
+    folder.unlink()
+    done = pair_leftovers.clean_up(pairs.circumstances(pairs.person()), dry_run=False)
+    assert set(done.removed_from) == {"blue", "green"}
+    assert nothing_left(pairs)
+
+
+def test_a_pairing_that_was_recorded_is_not_told_as_one_that_has_not_ended(pairs):
+    """As when the power is cut before its note is removed."""
+    pairing = pairs.paired()
+    state = pairs.desk.home / "state"
+    note = unfinished.Unfinished(
+        pairing_id=pairing.id,
+        primary_id=pairing.primary_id,
+        backup_id=pairing.backup_id,
+        started_at=pairing.created_at,
+        before={pairing.backup_id: ()},
+    )
+    unfinished.write(state, note)
+    assert pair_unfinished.told(pairs.circumstances(pairs.person())) == []
+    unfinished.write(state, replace(note, pairing_id="00112233445566aa"))
+    assert len(pair_unfinished.told(pairs.circumstances(pairs.person()))) == 1
+
+
+# Keys that leave the key to a large blob out of the list.
+
+
+@pytest.fixture
+def reticent(pairs):
+    """Both keys are such, and other sites keep something on them."""
+    for name in ("blue", "green"):
+        pairs.desk.set(name, "quirk=no-large-blob-key")
+        pairs.stock(name)
+    return pairs
+
+
+def untouched(pairs: Pairs) -> bool:
+    """Whether the keys hold nothing but what other sites keep there."""
+    return all(blob_array.parse(pairs.blobs(name)).entries == FOREIGN for name in ("blue", "green"))
+
+
+def test_what_is_undone_takes_its_blob_with_it_and_wants_no_touch(reticent):
+    seen: list[str] = []
+
+    def interrupt(line: str) -> None:
+        seen.append(line)
+        # The second array, and not those that undo it.
+        if line.startswith("largeBlobs set") and sum(one.startswith("largeBlobs set") for one in seen) == 2:
+            raise KeyboardInterrupt
+
+    circumstances = replace(reticent.circumstances(reticent.person()), trace=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        pair_creating.create(circumstances, "blue", "green", method=None, store_on_key=True)
+    assert nothing_left(reticent)
+    assert untouched(reticent)
+    # Three for the seed, one for the copy on the primary key.
+    assert sum(one.startswith(("makeCredential:", "getAssertion:")) for one in seen) == 4
+    assert not list((reticent.desk.home / "state" / "blob-keys").iterdir())
+
+
+def test_what_is_cleaned_up_takes_its_blob_with_it(reticent):
+    pairing = reticent.paired()
+    (reticent.desk.home / "pairings" / f"{pairing.id}.json").unlink()
+    shutil.rmtree(reticent.desk.home / "state" / "blob-keys")
+    unfinished.write(
+        reticent.desk.home / "state",
+        unfinished.Unfinished(
+            pairing_id=pairing.id,
+            primary_id=pairing.primary_id,
+            backup_id=pairing.backup_id,
+            started_at=pairing.created_at,
+            before={pairing.primary_id: (), pairing.backup_id: ()},
+        ),
+    )
+    pair_leftovers.clean_up(reticent.circumstances(reticent.person()), dry_run=False)
+    assert nothing_left(reticent)
+    assert untouched(reticent)
+
+
+def test_what_is_removed_takes_its_blob_with_it(reticent):
+    reticent.paired()
+    shutil.rmtree(reticent.desk.home / "state" / "blob-keys")
+    pair_removing.remove(reticent.circumstances(reticent.person()), None, dry_run=False)
+    assert nothing_left(reticent)
+    assert untouched(reticent)
+
+
+def test_a_pairing_of_another_computer_is_no_leftover_there_either(reticent):
+    """Only its record tells it, to which the key does not list the key."""
+    pairing = reticent.paired()
+    (reticent.desk.home / "pairings" / f"{pairing.id}.json").unlink()
+    unfinished.write(
+        reticent.desk.home / "state",
+        unfinished.Unfinished(
+            pairing_id="00112233445566aa",
+            primary_id=pairing.primary_id,
+            backup_id=pairing.backup_id,
+            started_at=pairing.created_at,
+            before={pairing.backup_id: ()},
+        ),
+    )
+    before = reticent.own_ids("green")
+    pair_leftovers.clean_up(reticent.circumstances(reticent.person()), dry_run=False)
+    assert reticent.own_ids("green") == before
+
+
+def test_a_drill_gives_such_a_key_the_copy_that_it_lacks(reticent):
+    pairing = reticent.paired()
+    left = tuple(one for one in pairing.stored_on if one.key_id != pairing.backup_id)
+    reticent.desk.put(replace(pairing, stored_on=left))
+    shutil.rmtree(reticent.desk.home / "state" / "blob-keys")
+    assert pair_verifying.verify(reticent.circumstances(reticent.person()), None).verified
+    assert len(reticent.desk.inventory.pairings[0].stored_on) == 2
 
 
 # Trust.

@@ -38,6 +38,7 @@ from keyctl.virtual import keys
 from tests.core import binding_parts
 from tests.derived_parts import MADE_AT
 from tests.failing import failing
+from tests.interruption import interrupted_when
 
 PIN = "123456"
 HOST = "ssh:server.example.com"
@@ -451,6 +452,16 @@ def test_an_import_that_cannot_be_written_down_leaves_nothing_on_the_key(daily, 
         pair_importing.import_content(daily.desk.circumstances(somebody), content.encode(), "seed.json", "blue")
     (folder / "0000000000000001.json").unlink()
     assert (daily.own(), daily.pairings) == ((), ())
+
+
+def test_an_import_that_is_interrupted_after_it_was_recorded_leaves_all_of_it(daily, file_with):
+    content = file_with(made_up())
+    with interrupted_when(daily.desk.home / "pairings"):
+        daily.take(content)
+    [pairing] = daily.pairings
+    assert daily.own() == tuple(one.credential_id for one in pairing.stored_on)
+    assert unfinished.read_all(daily.desk.home / "state") == ()
+    assert not daily.take(content).changed
 
 
 def test_of_two_imports_at_the_same_time_the_slower_one_leaves_nothing(daily, file_with):
