@@ -105,7 +105,7 @@ def _first_line(loss: Loss) -> str:
 
 def _state(loss: Loss) -> str:
     reset = loss.key is not None and loss.key.state is KeyState.RESET
-    return "was reset, and is not marked as lost" if reset else "is lost"
+    return "was reset" if reset else "is lost"
 
 
 def _how_to_tick(loss: Loss) -> str:

@@ -125,8 +125,8 @@ def _orientation(
         writer.step(
             StepKind.ORIENT,
             "pairing",
-            "read the pairing that the backup key carries, if it was paired: by it the key gets its name back, and it "
-            "tells which derived keys it signs for",
+            "read the pairing that the backup key carries, if it was paired: by it the key gets its name back, and can "
+            "be put in the place of the lost one",
             settled=paired,
             key=backup,
             commands=("keyctl pair restore",),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from keyctl.core import coverage
 from keyctl.core.accounts import may_share_owner
+from keyctl.core.key_models import model_of
 from keyctl.core.names import quoted
 from keyctl.model import KeyState, Role
 
@@ -191,6 +192,5 @@ def _could_be(key: KnownKey, new: KnownKey, pairing: Pairing) -> bool:
 
 
 def _same_model(one: KnownKey, other: KnownKey) -> bool | None:
-    if one.aaguid is None or other.aaguid is None:
-        return None
-    return one.aaguid == other.aaguid
+    models = model_of(one), model_of(other)
+    return None if None in models else models[0] == models[1]

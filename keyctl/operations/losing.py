@@ -40,7 +40,7 @@ _UNDONE_BY_HAND = frozenset(
     {StepKind.RECOVER, StepKind.REVOKE, StepKind.UNLISTED, StepKind.DERIVED, StepKind.LOCAL, StepKind.ADMINISTRATOR}
 )
 #: Why a key is not read, without anything being wrong.
-_MERELY_NOT_READ = frozenset({"no_key", "pin_required", "pin_not_set", "unsupported"})
+_MERELY_NOT_READ = frozenset({"no_key", "several_keys", "pin_required", "pin_not_set", "unsupported"})
 #: What people keep beside the key that they use.
 _BESIDE = frozenset({Role.BACKUP, Role.SPARE})
 
@@ -151,7 +151,7 @@ def lose(
         steps=loss_plan.plan(inventory, after, with_computer=with_computer, ticked=record.done),
         remarks=(),
     )
-    return replace(loss, remarks=tuple(_remarks(loss, after, errors))), errors
+    return replace(loss, remarks=tuple(_remarks(loss, after, wanted=not dry_run, errors=errors))), errors
 
 
 def find_again(circumstances: Circumstances, name: str, *, dry_run: bool) -> tuple[Found, tuple[KeyctlError, ...]]:
@@ -303,8 +303,9 @@ def _is_plugged_in(circumstances: Circumstances, known: KnownKey) -> bool:
     return any(key.id == known.id for key in connected)
 
 
-def _remarks(loss: Loss, after: KnownKey, errors: Sequence[KeyctlError]) -> Iterable[str]:
-    if errors and not loss.changed:
+def _remarks(loss: Loss, after: KnownKey, *, wanted: bool, errors: Sequence[KeyctlError]) -> Iterable[str]:
+    """What there is to say beside; *wanted*: something was to be noted."""
+    if wanted and errors and not loss.changed:
         yield "nothing was noted; this is what to do all the same, and when that is put right, give the command again"
     if loss.plugged_in:
         back = f": `keyctl found {quoted(after.name)}` takes that back" if loss.lost_at is not None else ""

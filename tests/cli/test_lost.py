@@ -236,10 +236,8 @@ def test_damaged_ticks_stop_no_command(run, home):
 def test_a_key_that_was_reset_is_not_called_lost(run, write):
     write(key("blue", state=KeyState.RESET))
     done = run("lost", "blue")
-    assert done.out.startswith("blue was reset, and is not marked as lost; 0 of ")
-    assert run("lost", "blue", "--markdown").out.startswith(
-        "# blue was reset, and is not marked as lost: what to do now\n"
-    )
+    assert done.out.startswith("blue was reset; 0 of ")
+    assert run("lost", "blue", "--markdown").out.startswith("# blue was reset: what to do now\n")
 
 
 @pytest.mark.usefixtures("two")
