@@ -124,6 +124,12 @@ def test_every_command_has_help(generate):
         assert context.command.help, context.command_path
 
 
+def test_no_help_shows_the_mark_that_keeps_its_lines_apart(generate):
+    """It is a control character, which a raw docstring would not hold; the manual pages are made of the same text."""
+    for context in commands(generate):
+        assert "\\b" not in f"{context.command.help}{context.get_help()}", context.command_path
+
+
 def test_every_help_fits_80_columns(generate):
     for context in commands(generate):
         wide = [line for line in context.get_help().split("\n") if len(line) > 80]

@@ -43,7 +43,7 @@ _LEGEND = {
     "yes": "the key answered to the credential that a file of this computer names",
     "said": "only a person's word; the key was not asked",
     "derived": "a derived key that was handed over, as a person said",
-    "no log-in": "a derived key that is for no log-in, is not handed over, or that the backup key cannot use any more",
+    "no login": "a derived key that is for no login, is not handed over, or that the backup key cannot use any more",
     "reset": "was there until the key was reset",
     "lost": "is on a key that is lost",
     "virtual": "on a key for trying out, which does not count",
@@ -210,7 +210,7 @@ class _Sheet:
             return None
         if name in self._lost:
             return "lost"
-        return "no log-in" if cell.how is How.DERIVED else "virtual"
+        return "no login" if cell.how is How.DERIVED else "virtual"
 
     def _all_ways(self, row: AccountRow) -> str | None:
         keys = [f"{name} ({word})" for name in row.keys if (word := self._word(row, name)) is not None]

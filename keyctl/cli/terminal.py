@@ -121,12 +121,7 @@ class Person:
             )
         if request.purpose == "current":
             return _hidden(f"PIN for {request.key} ({tries(request.tries_left)} left): ", request)
-        for _ in range(_NEW_PIN_ROUNDS):
-            pin = _hidden(f"New PIN for {request.key} (at least {request.min_length} characters): ", request)
-            if _hidden("The same again: ", request) == pin:
-                return pin
-            say("the two are not the same; nothing was sent to the key")
-        raise PinError("pin_policy", "the new PIN was not typed twice alike", "start again", key=request.key)
+        return _new_pin(request)
 
     def passphrase(self, file: str) -> str | None:
         """Ask for it at the terminal and nowhere else; nothing typed leaves the file locked."""
@@ -254,6 +249,26 @@ def _tty() -> Iterator[tuple[TextIO, TextIO]]:
         open(target, "w", encoding="utf-8", errors="replace") as writer,  # noqa: PTH123  # as above
     ):
         yield reader, writer
+
+
+def _new_pin(request: PinRequest) -> str:
+    """A new PIN that the key may take, typed twice alike; what it would refuse is not asked for a second time."""
+    from keyctl.core import pins
+
+    limits = {"min_length": request.min_length or 0, "max_length": request.max_length or pins.MAX_BYTES}
+    for left in reversed(range(_NEW_PIN_ROUNDS)):
+        pin = _hidden(f"New PIN for {request.key} (at least {request.min_length} characters): ", request)
+        try:
+            pins.check_new(pins.normalised(pin), **limits)
+        except PinError as error:
+            if not left:
+                raise error.about(request.key) from None
+            say(f"{error.message}; nothing was sent to the key")
+            continue
+        if _hidden("The same again: ", request) == pin:
+            return pin
+        say("the two are not the same; nothing was sent to the key")
+    raise PinError("pin_policy", "the new PIN was not typed twice alike", "start again", key=request.key)
 
 
 def _hidden(prompt: str, request: PinRequest) -> str:

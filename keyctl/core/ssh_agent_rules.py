@@ -127,15 +127,15 @@ class Connection:
     def _log_in(self, request: SignRequest) -> Purpose:
         login = ssh_userauth.read(request.data)
         if login.key_blob != request.key_blob or login.algorithm != _ALGORITHM:
-            raise RefusalError("what is to be signed is a log-in with another key")
+            raise RefusalError("what is to be signed is a login with another key")
         session = self._sessions[-1] if self._sessions else None
         if session is None:
             return self._purpose(login, login.host_key)
         # The last host of a chain that only forwards is not the one that is logged in to.
         if session.is_forwarding or session.session_id != login.session_id:
-            raise RefusalError("what is to be signed is a log-in in another session than the one it said")
+            raise RefusalError("what is to be signed is a login in another session than the one it said")
         if login.host_key not in {None, session.host_key}:
-            raise RefusalError("what is to be signed is a log-in at another host than the one it said")
+            raise RefusalError("what is to be signed is a login at another host than the one it said")
         return self._purpose(login, session.host_key)
 
     def _purpose(self, what: Login | sshsig.Message, host_key: bytes | None) -> Purpose:

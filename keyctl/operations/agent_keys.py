@@ -114,7 +114,7 @@ def _pairings(inventory: Inventory, which: str | None) -> tuple[Pairing, ...]:
 
 
 def _recorded(pairing: Pairing) -> list[Target]:
-    """The targets of a pairing that an agent has keys for, log-ins first: what signs messages is asked for by name."""
+    """The targets of a pairing that an agent has keys for, logins first: what signs messages is asked for by name."""
     return sorted(_targets(pairing), key=lambda target: target.kind is not Kind.SSH)
 
 

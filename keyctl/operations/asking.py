@@ -24,6 +24,7 @@ class PinRequest:
     tries_left: int | None = None
     #: Unicode code points, for ``new``.
     min_length: int | None = None
+    max_length: int | None = None
 
 
 class Asker(Protocol):

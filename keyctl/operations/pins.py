@@ -68,7 +68,9 @@ def verify(session: Session, circumstances: Circumstances) -> KeyChange:
 
 def _new_pin(session: Session, circumstances: Circumstances) -> str:
     info = session.info
-    request = PinRequest(key=session.key.label, purpose="new", min_length=info.min_pin_length)
+    request = PinRequest(
+        key=session.key.label, purpose="new", min_length=info.min_pin_length, max_length=info.max_pin_length
+    )
     pin = pins.normalised(circumstances.asker.pin(request))
     pins.check_new(pin, min_length=info.min_pin_length, max_length=info.max_pin_length)
     return pin

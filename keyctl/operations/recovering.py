@@ -199,7 +199,7 @@ def _require_signs(target: Target, namespace: str | None) -> None:
     """Refuse what a key of this kind must not sign.
 
     Raises:
-        UsageError: It could be a log-in, or the namespace is none.
+        UsageError: It could be a login, or the namespace is none.
         UnsupportedError: It would be for a site.
     """
     if target.kind is Kind.RP:
@@ -211,8 +211,8 @@ def _require_signs(target: Target, namespace: str | None) -> None:
     if target.kind is Kind.SSH and namespace is None:
         raise UsageError(
             "usage",
-            f"a key for {target.text} signs log-ins: whoever chooses what else it signs could log in with that",
-            "give --sshsig NAMESPACE, which no log-in can be, or use a key for sign:LABEL",
+            f"a key for {target.text} signs logins: whoever chooses what else it signs could log in with that",
+            "give --sshsig NAMESPACE, which no login can be, or use a key for sign:LABEL",
         )
     if namespace is None:
         return

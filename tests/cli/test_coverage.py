@@ -133,13 +133,13 @@ def test_derived_keys_say_whether_they_open_anything(run, write):
     write(replace(pair, seed=seed))
     table, words = run("coverage").out.split("\n\n")
     assert table.splitlines() == [
-        "ACCOUNT           blue     green      STATUS",
-        "ssh:new.example   -        no log-in  no key",
-        "GitHub (kim)      passkey  no log-in  one key",
-        "ssh:home.example  -        derived    one key",
+        "ACCOUNT           blue     green     STATUS",
+        "ssh:new.example   -        no login  no key",
+        "GitHub (kim)      passkey  no login  one key",
+        "ssh:home.example  -        derived   one key",
     ]
     assert "derived: a derived key that was handed over, as a person said" in words
-    assert "no log-in: a derived key that is for no log-in, is not handed over, or" in words
+    assert "no login: a derived key that is for no login, is not handed over, or" in words
     rows = run("coverage", "--json").document["data"]["services"]
     assert {row["rp_id"]: row["keys"]["green"]["how"] for row in rows} == dict.fromkeys(
         ("ssh:home.example", "ssh:new.example", "github.com"), "derived"

@@ -64,6 +64,33 @@ def test_two_new_pins_that_differ_are_not_sent(at_terminal, virtual):
     assert not virtual.has_pin()
 
 
+def test_new_pin_that_the_key_would_refuse_is_asked_for_anew_before_it_is_typed_twice(at_terminal, virtual):
+    virtual.new(pin=None)
+    screen = at_terminal("pin", "set", "--verbose")
+    for pin, told in (("123", "the new PIN has 3 characters, fewer than 4"), ("x" * 64, "more than 63")):
+        screen.expect(NEW)
+        screen.type(f"{pin}\n")
+        screen.expect(f"{told}; nothing was sent to the key\n")
+    for prompt in (NEW, "The same again: "):
+        screen.expect(prompt)
+        screen.type("4711-x\n")
+    assert screen.end() == 0
+    assert screen.text.count("The same again: ") == 1
+    assert virtual.takes("4711-x")
+
+
+def test_new_pin_that_the_key_would_refuse_is_asked_for_three_times(at_terminal, virtual):
+    virtual.new(pin=None)
+    screen = at_terminal("pin", "set")
+    for _ in range(3):
+        screen.expect(NEW)
+        screen.type("123\n")
+    assert screen.end() == 4
+    assert screen.text.count("The same again: ") == 0
+    assert screen.text.endswith("characters, and at most 63 bytes in UTF-8\n")
+    assert not virtual.has_pin()
+
+
 @pytest.mark.usefixtures("blue")
 def test_changing_asks_for_the_current_pin_and_then_for_the_new_one(at_terminal, virtual):
     screen = at_terminal("pin", "change")

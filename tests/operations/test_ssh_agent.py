@@ -160,7 +160,7 @@ def test_the_host_is_told_by_the_fingerprint_of_its_key(paired, agents):
     [
         (HOST, b"anything", "what is to be signed ends in the middle"),
         (HOST, bytes(32), "what is to be signed begins with no session id"),
-        (HOST, ssh_parts.login(blob=b"another"), "a log-in with another key"),
+        (HOST, ssh_parts.login(blob=b"another"), "a login with another key"),
         (LABEL, ssh_parts.login(), "in the format of ssh-keygen -Y only"),
         (LABEL, b"raw", "in the format of ssh-keygen -Y only"),
         ("ssh:unknown.example.com", MESSAGE, "by a key that is not offered"),

@@ -91,7 +91,7 @@ def _pin(pin: PinState | None) -> str:
 
 def _passkeys(info: Information) -> str:
     if info.passkeys is None:
-        return "this key cannot list them"
+        return "this key cannot list them" if info.options.get("rk") else "this key stores none"
     remaining = info.passkeys.remaining
     return "room is not told" if remaining is None else f"room for {remaining} more"
 
