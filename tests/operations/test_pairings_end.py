@@ -126,9 +126,8 @@ def test_a_key_in_use_is_not_replaced_against_the_will_of_a_person(desk, person,
     assert desk.inventory.pairings == (paired,)
 
 
-@pytest.mark.parametrize("state", [KeyState.LOST, KeyState.RESET])
-def test_the_place_of_a_lost_or_reset_key_is_taken_without_a_question(desk, person, state):
-    desk.put(replace(desk.know("green"), state=state))
+def test_the_place_of_a_key_that_was_reset_is_taken_without_a_question(desk, person):
+    desk.put(replace(desk.know("green"), state=KeyState.RESET))
     desk.new("red", "small")
     who = person()
     naming.add(desk.circumstances(who, "virtual:red"), "green", Notes(), replacing=True, dry_run=False)
