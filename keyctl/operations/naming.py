@@ -107,8 +107,7 @@ def add(circumstances: Circumstances, name: str, notes: Notes, *, replacing: boo
         locked = session.key.recognition is Recognition.LOCKED
         if displaced is not None and not locked and session.key.id != displaced.id:
             _require_loss_dealt_with(circumstances, inventory, displaced)
-            if not dry_run:
-                _confirm_replacing(circumstances, inventory, displaced)
+            _confirm_replacing(circumstances, inventory, displaced, dry_run=dry_run)
         if dry_run:
             return Addition(key=session.key, changed=False, enrolled=False)
         if has_name:
@@ -121,7 +120,7 @@ def add(circumstances: Circumstances, name: str, notes: Notes, *, replacing: boo
                 return _noted_so(session, circumstances, name, notes)
             if locked and displaced is not None and session.key.id != displaced.id:
                 _require_loss_dealt_with(circumstances, inventory, displaced)
-                _confirm_replacing(circumstances, inventory, displaced)
+                _confirm_replacing(circumstances, inventory, displaced, dry_run=False)
         record = _enrolled(session, circumstances, name, notes, named)
         session.identify(recognising.named(session.key, record, Recognition.PROVED))
         return Addition(key=session.key, changed=True, enrolled=True)
@@ -179,13 +178,16 @@ def _require_loss_dealt_with(circumstances: Circumstances, inventory: Inventory,
         )
 
 
-def _confirm_replacing(circumstances: Circumstances, inventory: Inventory, known: KnownKey) -> None:
+def _confirm_replacing(circumstances: Circumstances, inventory: Inventory, known: KnownKey, *, dry_run: bool) -> None:
     """A yes, or the name typed back, before another key takes the place of one that was not reset."""
     name = visible(known.name)
     stranded = stranding.lines(inventory, known.id)
     state = "lost" if known.state is KeyState.LOST else "in use"
     about = f"{name} is {state}; nothing that is noted of it counts any more once the connected key has its name."
-    stranding.confirm(circumstances.asker, stranded, about, known.name, "\nReplace it?")
+    if dry_run:
+        stranding.rehearse(circumstances.asker, stranded, about, known.name)
+    else:
+        stranding.confirm(circumstances.asker, stranded, about, known.name, "\nReplace it?")
 
 
 def _has_name(key: Key, named: KnownKey | None, name: str, *, replacing: bool) -> bool:

@@ -42,7 +42,7 @@ def remove(circumstances: Circumstances, text: str | None, *, dry_run: bool) -> 
     stranded = stranding.derived_lines(inventory, pairing)
     shown = pair_views.view(inventory, pairing)
     if dry_run:
-        stranding.tell(circumstances.asker, stranded, warning)
+        stranding.rehearse(circumstances.asker, stranded, warning, label)
         return Removal(pairing=shown, changed=False, removed_from=(), remains=pair_views.remains(inventory, places))
     noting.require_writable(circumstances)
     stranding.confirm(circumstances.asker, stranded, warning, label, "\nRemove it?")
