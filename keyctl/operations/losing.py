@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING, NamedTuple
 
 from keyctl.core import loss_plan, loss_steps, names, promotions, times
@@ -107,7 +108,7 @@ def lose(
     plan: it is told from what can be read, and nothing is noted.
 
     Args:
-        circumstances: What the command line says; its key is one to read, and only where none is known.
+        circumstances: What the command line says; its key is one to read, and only where the lost one is not known.
         name: The lost key.
         sources: Exported inventories to take in first, each with what messages call it.
         ticks: What is done, or after all is not.
@@ -119,7 +120,8 @@ def lose(
 
     Raises:
         NotFoundError: Other keys are known and this one is not (``name_not_found``), or no such step is in the plan.
-        UsageError: A source cannot be understood, ``--key`` was given and keys are known, or no key can have the name.
+        UsageError: A source cannot be understood, ``--key`` was given though the key is known, or no key can have the
+            name.
         StoreError: A newer keyctl wrote a source, or what is trusted here of its pairings cannot be read.
     """
     ticks = ticks or Ticks()
@@ -129,13 +131,10 @@ def lose(
     naming.require_no_key_option(circumstances)
     known = _known(inventory, name, took_files=bool(sources))
     before, problem = unfinished_losses.noted(circumstances, known)
-    problems = (*inventory.problems, *([problem] if problem is not None else []))
-    if problems:
-        there = _There(inventory, known, before, problems)
-    else:
+    there = _There(inventory, known, before, (*inventory.problems, *([problem] if problem is not None else [])))
+    if not there.errors:
         done, not_done = _chosen(inventory, known, before, ticks, with_computer=with_computer)
         change = _Change(done, not_done, with_computer, times.now())
-        there = _There(inventory, known, before, ())
         there = change.shown(there) if dry_run else change.written(circumstances, there, sources)
     inventory, after, record, errors = there
     # What was lost with it counts, whether that could be noted or not.
@@ -335,7 +334,7 @@ def _may_be_of_elsewhere(inventory: Inventory, name: str, *, took_files: bool) -
     primary_ids = {pairing.primary_id for pairing in inventory.pairings}
     return bool(
         not inventory.keys
-        or inventory.problems
+        or _hides_keys(inventory)
         or _restored(inventory)
         or (
             not took_files
@@ -345,6 +344,12 @@ def _may_be_of_elsewhere(inventory: Inventory, name: str, *, took_files: bool) -
             )
         )
     )
+
+
+def _hides_keys(inventory: Inventory) -> bool:
+    """Whether a key may be known that cannot be read."""
+    folders = {PurePath(problem.details.file or "").parent.name for problem in inventory.problems}
+    return bool(folders - {store.SERVICES_FOLDER, store.PAIRINGS_FOLDER})
 
 
 def _restored(inventory: Inventory) -> list[Pairing]:

@@ -182,6 +182,8 @@ def test_a_damaged_file_of_the_inventory_keeps_nobody_from_the_plan(two, person,
     assert loss.steps[0].kind is StepKind.COMPUTER
     assert (loss.changed, loss.lost_at) == (False, None)
     assert any("nothing was noted" in remark for remark in loss.remarks) is not dry_run
+    with pytest.raises(NotFoundError):
+        lose(two, person(), "blu", dry_run=dry_run)
     assert all_files(two) == kept
 
 
