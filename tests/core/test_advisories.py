@@ -174,3 +174,19 @@ def test_the_digest_changes_with_the_advisory_only():
     [same] = matches_for(identity, CONTENT | {"advisories": [dict(reversed(entry.items()))]})
     [changed] = matches_for(identity, CONTENT | {"advisories": [entry | {"action": "bury it"}]})
     assert before.digest == same.digest != changed.digest
+
+
+@pytest.mark.parametrize(
+    ("facts", "unknown"),
+    [
+        ({"product": "YubiKey OTP+FIDO+CCID", "product_id": "0407", "firmware": "5.4.3"}, 3),
+        ({"product": "Yubico YubiKey FIDO", "firmware": "5.7.1", "aaguid": "00000000-0000-0000-0000-0000000000aa"}, 3),
+        ({"product": "Yubico YubiKey FIDO", "firmware": "5.2.7"}, 2),
+        ({}, 3),
+        ({"product": "Yubico YubiKey FIDO", "firmware": "5.7.4"}, 0),
+        ({"product": "Yubico Yubikey 4 OTP+U2F+CCID", "firmware": "4.3.5"}, 0),
+    ],
+)
+def test_a_yubikey_of_no_known_model_is_not_called_fine(facts, unknown):
+    found = results(vendor_id="1050", **facts)
+    assert list(found.values()) == ["unknown"] * unknown
