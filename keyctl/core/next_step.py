@@ -10,7 +10,7 @@ from keyctl.core import times
 from keyctl.core.names import quoted
 from keyctl.core.pairings import PairingState
 from keyctl.core.results import CheckResult
-from keyctl.model import KeyState
+from keyctl.model import Access, KeyState, Recognition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,10 +55,12 @@ def next_step(situation: Situation) -> NextStep:
         _loss(situation)
         or _first_keys(situation)
         or _failed(situation)
+        or _unclear_key(situation)
         or _unread(situation)
         or _pairing(situation)
         or _accounts(situation)
         or _check(situation)
+        or _locked_key(situation)
         or NextStep(text="nothing to do", command=None)
     )
 
@@ -71,7 +73,7 @@ def _loss(situation: Situation) -> NextStep | None:
 
 
 def _first_keys(situation: Situation) -> NextStep | None:
-    stranger = next((key for key in situation.keys if key.connected and key.id is None and key.selector), None)
+    stranger = next((key for key in _strangers(situation) if _is_new(situation, key)), None)
     if stranger is not None:
         assert stranger.selector is not None
         return NextStep(
@@ -81,11 +83,57 @@ def _first_keys(situation: Situation) -> NextStep | None:
     if not situation.inventory.keys:
         return NextStep(text="no key is known: plug one in, or try keyctl without one", command="keyctl demo")
     active = [key for key in situation.inventory.keys if key.state is KeyState.ACTIVE]
-    if len(active) == 1:
+    if len(active) == 1 and not _unclear_keys(situation):
         return NextStep(
             text=f"{active[0].name} is the only key: get a second one, and plug it in",
             command="keyctl add NAME --role backup",
         )
+    return None
+
+
+def _strangers(situation: Situation) -> list[Key]:
+    """The connected keys that answered to no name, perhaps because nothing answered."""
+    return [key for key in situation.keys if key.connected and key.id is None and key.selector is not None]
+
+
+def _is_new(situation: Situation, key: Key) -> bool:
+    """Whether a connected key certainly is none of the known ones."""
+    if key.access is not Access.OK or key.recognition is Recognition.LOCKED:
+        return False
+    if key.recognition is not Recognition.PERHAPS_RESET:
+        return True
+    connected = {one.id for one in situation.keys if one.connected}
+    return all(known.id in connected for known in situation.inventory.keys if known.aaguid == key.aaguid)
+
+
+def _unclear_keys(situation: Situation) -> list[Key]:
+    """The connected keys of which nobody knows whether they have a name, save those that only want their PIN."""
+    return [
+        key
+        for key in _strangers(situation)
+        if not _is_new(situation, key) and key.recognition is not Recognition.LOCKED
+    ]
+
+
+def _unclear_key(situation: Situation) -> NextStep | None:
+    for key in _unclear_keys(situation):
+        if key.access is not Access.OK:
+            return NextStep(text="a connected key cannot be opened or read", command="keyctl doctor")
+        return NextStep(
+            text="a connected key is of the model of one with a name: a new one, or that one after a reset",
+            command="keyctl list",
+        )
+    return None
+
+
+def _locked_key(situation: Situation) -> NextStep | None:
+    for key in _strangers(situation):
+        if key.recognition is Recognition.LOCKED:
+            assert key.selector is not None
+            return NextStep(
+                text="a connected key wants its PIN before it says which one it is",
+                command=f"keyctl pin verify -k {quoted(key.selector)}",
+            )
     return None
 
 

@@ -12,7 +12,7 @@ from keyctl.core.inventory import Inventory, KnownKey, RecognitionCredential
 from keyctl.core.next_step import Situation, next_step
 from keyctl.core.pairings import Method, Pairing
 from keyctl.core.results import CheckResult
-from keyctl.model import Key, KeyState, Role
+from keyctl.model import Access, Key, KeyState, Recognition, Role
 
 NOW, EARLIER, LONG_AGO = "2026-06-01T08:00:00Z", "2026-05-31T08:00:00Z", "2026-01-01T08:00:00Z"
 
@@ -63,7 +63,7 @@ def situation(*keys: KnownKey, pairings: tuple[Pairing, ...] = (), **facts: Any)
 
 
 WELL = situation(BLUE, GREEN, pairings=(PAIRING,))
-STRANGER = Key(connected=True, selector="usb:/dev/hidraw3", transport=None, path="/dev/hidraw3")
+STRANGER = Key(connected=True, selector="usb:/dev/hidraw3", transport=None, path="/dev/hidraw3", access=Access.OK)
 AT_RISK = replace(WELL.summary, services=3, at_risk=2)
 
 
@@ -104,3 +104,40 @@ def test_a_lost_key_comes_before_everything():
 def test_what_is_bad_comes_before_what_is_missing():
     found = replace(situation(BLUE, replace(GREEN, passkeys_read_at=None)), last_result=CheckResult.FAIL)
     assert next_step(found).command == "keyctl health"
+
+
+KNOWN_MODEL = replace(GREEN, aaguid="0" * 8)
+PERHAPS = replace(STRANGER, recognition=Recognition.PERHAPS_RESET, aaguid="0" * 8)
+LOCKED = replace(STRANGER, recognition=Recognition.LOCKED)
+
+
+@pytest.mark.parametrize(
+    ("stranger", "command"),
+    [
+        (replace(STRANGER, access=Access.BUSY), "keyctl doctor"),
+        (replace(STRANGER, access=Access.DENIED), "keyctl doctor"),
+        (replace(STRANGER, access=None), "keyctl doctor"),
+        (PERHAPS, "keyctl list"),
+        (replace(STRANGER, recognition=Recognition.UNKNOWN), "keyctl add NAME -k usb:/dev/hidraw3"),
+        (LOCKED, "keyctl pin verify -k usb:/dev/hidraw3"),
+    ],
+)
+def test_a_name_is_for_keys_that_are_certainly_new(stranger: Key, command: str) -> None:
+    well = situation(BLUE, KNOWN_MODEL, pairings=(PAIRING,), keys=(stranger,))
+    assert next_step(well).command == command
+
+
+@pytest.mark.parametrize("stranger", [replace(STRANGER, access=Access.BUSY), PERHAPS, LOCKED])
+def test_a_key_that_says_nothing_hides_no_check_that_failed(stranger: Key) -> None:
+    found = situation(BLUE, KNOWN_MODEL, keys=(stranger,), last_result=CheckResult.FAIL)
+    assert next_step(found).command == "keyctl health"
+
+
+def test_a_key_of_the_model_of_one_that_is_connected_is_another_one():
+    there = replace(STRANGER, id=KNOWN_MODEL.id, name="green", aaguid=KNOWN_MODEL.aaguid)
+    found = situation(BLUE, KNOWN_MODEL, keys=(there, PERHAPS))
+    assert next_step(found).command == "keyctl add NAME -k usb:/dev/hidraw3"
+
+
+def test_the_only_key_is_no_reason_to_add_one_that_may_be_it():
+    assert next_step(situation(KNOWN_MODEL, keys=(PERHAPS,))).command == "keyctl list"
