@@ -55,19 +55,7 @@ def read_json(path: Path | str) -> dict[str, Any]:
         FileNotFoundError: There is no such file.
         StoreError: It is a link, too large, unreadable, or holds no JSON object.
     """
-    try:
-        # O_NOFOLLOW: a link planted in a synced folder must not make keyctl read another file.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
-        with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE_BYTES:
-                raise unreadable(path, "is not a plain file of reasonable size")
-            content = file.read(MAX_FILE_BYTES + 1)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        reason = "is a symbolic link" if error.errno == errno.ELOOP else reason_of(error)
-        raise unreadable(path, reason) from error
+    content = read_plain(path)
     try:
         value = json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -75,6 +63,28 @@ def read_json(path: Path | str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise unreadable(path, "is not a JSON object")
     return value
+
+
+def read_plain(path: Path | str, max_bytes: int = MAX_FILE_BYTES) -> bytes:
+    """The content of the regular file *path*; one that is something else is not waited for.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        StoreError: It is a link, no file, too large or unreadable.
+    """
+    try:
+        # O_NOFOLLOW: a link planted in a synced folder must not make keyctl read another file.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode) or status.st_size > max_bytes:
+                raise unreadable(path, "is not a plain file of reasonable size")
+            return file.read(max_bytes)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        reason = "is a symbolic link" if error.errno == errno.ELOOP else f"cannot be read: {reason_of(error)}"
+        raise unreadable(path, reason) from error
 
 
 def write_json(path: Path, value: dict[str, Any], *, durable: bool = True) -> None:
