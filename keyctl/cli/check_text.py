@@ -8,24 +8,23 @@ from keyctl.core.results import CheckResult
 from keyctl.core.text import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 #: How a check begins that is told in lines of its own.
 WORDS: Mapping[str, str] = {CheckResult.FAIL: "problem", CheckResult.WARN: "warning", CheckResult.OK: "note"}
 
 
-def paragraph(result: str, message: str, hint: str | None, told: set[str]) -> list[str]:
-    """The check, and below it the hint, unless that was *told* already for another one.
+def paragraphs(checks: Iterable[tuple[str, str, str | None]]) -> list[str]:
+    """The lines of checks, and below each its hint, unless that is the one of the check right before.
 
     Args:
-        result: How it ended.
-        message: What it found; hostile.
-        hint: What to do; the lines are its own, what is hostile in it was made visible when it was written.
-        told: The hints so far; this one is added.
+        checks: Of each how it ended, what it found, which is hostile, and what to do; the lines of that are its own,
+            what is hostile in it was made visible when it was written.
     """
-    hint = hint or ""
-    if hint in told:
-        hint = "(what to do: as above)"
-    elif hint:
-        told.add(hint)
-    return [f"{WORDS[result]}: {visible(message)}", *(f"  {visible(line)}" for line in hint.split("\n") if line)]
+    lines = []
+    before = None
+    for result, message, hint in checks:
+        told = "(what to do: as above)" if hint and hint == before else hint or ""
+        lines += [f"{WORDS[result]}: {visible(message)}", *(f"  {visible(line)}" for line in told.split("\n") if line)]
+        before = hint
+    return lines

@@ -30,16 +30,12 @@ def report(health: Health, *, quiet: bool = False) -> str:
         health: What was found.
         quiet: Only findings that count.
     """
-    lines: list[str] = []
-    told: set[str] = set()
-    for check in health.checks:
-        if check.counts:
-            lines += check_text.paragraph(check.result, f"{check.message} [{check.id}]", check.hint, told)
+    told = [check for check in health.checks if check.counts]
+    if not quiet:
+        told += [check for check in health.checks if check.result is CheckResult.OK and check.hint]
+    lines = check_text.paragraphs((check.result, f"{check.message} [{check.id}]", check.hint) for check in told)
     if quiet:
         return "\n".join(lines)
-    for check in health.checks:
-        if check.result is CheckResult.OK and check.hint:
-            lines += check_text.paragraph(check.result, f"{check.message} [{check.id}]", check.hint, told)
     for check in health.checks:
         if check.accepted_until is None:
             continue
@@ -54,8 +50,13 @@ def _summary(health: Health) -> list[str]:
     away = sorted({check.key for check in health.checks if _is_away(check)} - {None}, key=str)
     if away:
         lines.append(f"not connected, so only looked at by what is noted: {visible(', '.join(map(str, away)))}")
-    skipped = [check for check in health.checks if check.result is CheckResult.SKIP and check.key not in away]
-    lines += [f"not checked: {visible(check.message)}" for check in skipped]
+    skipped = [
+        check.message
+        for check in health.checks
+        if check.result is CheckResult.SKIP and not (check.key in away and check.message.endswith(NOT_CONNECTED))
+    ]
+    # All rules about a key that could not be seen say the same.
+    lines += [f"not checked: {visible(message)}" for message in dict.fromkeys(skipped)]
     fine = sum(check.result is CheckResult.OK for check in health.checks)
     if fine:
         lines.append(f"fine: {counted(fine, 'check')}")
@@ -85,7 +86,8 @@ def accepted(entries: Sequence[AcceptedFinding]) -> str:
 
 
 def _account(entry: AcceptedFinding) -> str | None:
-    return " ".join(filter(None, (entry.rp_id, entry.account))) or None
+    owner = f"({entry.owner})" if entry.owner else None
+    return " ".join(filter(None, (entry.rp_id, entry.account, owner))) or None
 
 
 def nagios(health: Health) -> tuple[str, int]:

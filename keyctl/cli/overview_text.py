@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from keyctl.core.coverage import Summary
     from keyctl.model import Key
-    from keyctl.operations.overview import LastResult, Overview
+    from keyctl.operations.last_result import LastResult
+    from keyctl.operations.overview import Overview
     from keyctl.operations.pair_views import PairingView
 
 #: More findings are for `keyctl health`.
@@ -26,11 +27,12 @@ def screen(found: Overview) -> str:
     rows: list[tuple[str, str | None]] = []
     rows += _labelled("keys", [_key(key) for key in found.keys] or ["none"])
     rows += _labelled("pairings", [_pairing_line(pairing) for pairing in found.pairings])
-    rows.append(("accounts", _accounts(found.summary)))
+    rows.append(("accounts", _accounts(found.summary, scanned=found.scanned)))
     rows.append(("last check", _check(found.last_check)))
     findings = [f"{check_text.WORDS[check.result]}: {check.message}" for check in found.findings[:_MOST_FINDINGS]]
-    if len(found.findings) > _MOST_FINDINGS:
-        findings.append(f"and {len(found.findings) - _MOST_FINDINGS} more: `keyctl health`")
+    more = _count(found.last_check) - len(findings)
+    if more > 0:
+        findings.append(f"and {more} more: `keyctl health`")
     rows += _labelled("", findings)
     step = found.next_step
     rows.append(("next", step.text if step.command is None else f"{step.text}: `{step.command}`"))
@@ -62,11 +64,18 @@ def _pairing_line(pairing: PairingView) -> str:
     return f"{pair_text.name(pairing)}: {pair_text.state(pairing)}, {pairing.method}"
 
 
-def _accounts(summary: Summary) -> str:
+def _accounts(summary: Summary, *, scanned: bool) -> str:
+    if summary.services == 0 and scanned:
+        return "none: your keys hold no passkeys; second factors are noted with `keyctl service add NAME --on KEY`"
     if summary.services == 0:
         return "none noted yet: `keyctl scan` reads them from your keys"
     risk = f"{summary.at_risk} at risk" if summary.at_risk else "none at risk"
     return f"{summary.services}, {risk}: `keyctl coverage`" if summary.at_risk else f"{summary.services}, {risk}"
+
+
+def _count(last: LastResult | None) -> int:
+    """How many findings there are; only the first of them are kept."""
+    return 0 if last is None else last.counts.fail + last.counts.warn
 
 
 def _check(last: LastResult | None) -> str:

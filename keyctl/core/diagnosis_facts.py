@@ -242,7 +242,7 @@ class Home:
 
 @dataclass(frozen=True, kw_only=True)
 class FileProblem:
-    """A file of the inventory that cannot be used."""
+    """A file of the inventory, or of those beside it, that cannot be used."""
 
     message: str
     hint: str | None
@@ -252,9 +252,10 @@ class FileProblem:
 class Keeping:
     """All about keyctl's own files, and what checks without a person need."""
 
-    #: Files of the inventory that cannot be read or understood, copies that a syncing program made among them.
+    #: Files of the inventory that cannot be read or understood, copies that a syncing program made among them, and what
+    #: else keeps the health check from running.
     problems: tuple[FileProblem, ...]
-    #: Files beside the inventory, in the same folder, that are not read.
+    #: Files beside the inventory, in the same folder, that are not read, or count as not there.
     overlooked: tuple[FileProblem, ...]
     #: The folder for what concerns this computer only, and what is wrong with it; None: nothing.
     state: str
@@ -264,6 +265,8 @@ class Keeping:
     now: str
     #: The latest time that a file of the inventory tells of; None: none does.
     newest: str | None
+    #: The latest time that this computer's own state tells of; None: of none.
+    noted: str | None
     #: Names of keys that may be read without their PIN, whose tokens are in the system's keyring.
     in_keyring: tuple[str, ...]
     #: Why that keyring cannot be used by a program that asks nobody; None: it can.

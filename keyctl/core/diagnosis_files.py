@@ -58,6 +58,8 @@ def clock(facts: Facts) -> Iterator[Check]:
     keeping = facts.keeping
     if keeping is None:
         return
+    from keyctl.core import health_whole
+
     if keeping.now < _FIRST:
         message = f"the clock of this computer says {keeping.now}, which is long past"
         yield Check(
@@ -69,6 +71,13 @@ def clock(facts: Facts) -> Iterator[Check]:
             result=CheckResult.WARN,
             message=f"a file of the inventory is from {keeping.newest}, and the clock says {keeping.now}",
             hint="set the clock of this computer, or of the one that wrote it: the future wins every merge",
+        )
+    elif health_whole.is_set_back(keeping.noted, keeping.now):
+        yield Check(
+            id="clock",
+            result=CheckResult.WARN,
+            message=f"the clock of this computer was set back: keyctl ran at {keeping.noted}, now it is {keeping.now}",
+            hint="set the clock; ages cannot be trusted until then",
         )
     else:
         yield Check(id="clock", result=CheckResult.OK, message=f"the clock says {keeping.now}")

@@ -70,6 +70,7 @@ def _check(finding: Finding, acceptance: Acceptance | None, since: str | None) -
         pairing=finding.pairing,
         rp_id=finding.rp_id,
         account=finding.account,
+        owner=finding.owner or None,
         result=finding.result,
         message=finding.message,
         hint=finding.hint,

@@ -45,20 +45,22 @@ class Finding:
     pairing_id: str | None = None
     rp_id: str | None = None
     account: str | None = None
+    #: Whose account it is, the empty text: nobody's in particular; None: it is not about an account.
+    owner: str | None = None
     #: How bad, among findings of one rule with the same result.
     severity: int = 0
     #: What tells this from another finding of the same rule and subject, an advisory's wording for instance.
     token: str | None = None
 
     @property
-    def subject(self) -> tuple[str, str | None, str | None, str | None, str | None]:
-        """What stays the same as long as it is the same finding, whatever keys are called."""
+    def subject(self) -> tuple[str | None, ...]:
+        """What stays the same as long as it is the same finding, whatever keys are called, and whose account it is."""
         return (self.id, self.key_id or self.key, self.pairing_id or self.pairing, self.rp_id, self.account)
 
     @property
     def mark(self) -> str:
-        """A digest of the subject, 16 hex digits."""
-        return digest_of(repr(self.subject))
+        """A digest of the subject and the owner, 16 hex digits."""
+        return digest_of(repr((*self.subject, self.owner) if self.owner else self.subject))
 
 
 def digest_of(text: str) -> str:
@@ -106,6 +108,10 @@ class KeyFacts:
     drilled_at: str | None = None
     #: Why the drill of just now failed; None: there was none, or it succeeded.
     drill_failure: str | None = None
+    #: Why the drill of just now could not be held; None: there was none, or it was.
+    drill_omission: str | None = None
+    #: The highest signature counter that this computer has seen of it; None: none yet.
+    highest_counter: int | None = None
     #: What is left to do about a key that is marked as lost, the most urgent first.
     open_steps: tuple[Step, ...] = ()
     #: Why it cannot be read which of its steps were ticked off; None: it was.
@@ -129,8 +135,9 @@ class PairingFacts:
     not_recomputed: tuple[str, ...] = ()
     #: Why nothing could be recomputed; None: it could.
     seed_problem: str | None = None
-    #: Why the drill of just now failed.
+    #: Why the drill of just now failed, or could not be held.
     drill_failure: str | None = None
+    drill_omission: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from keyctl.core.capacity import passkeys_that_fit
 from keyctl.core.health_advisories import advisories, firmware
-from keyctl.core.health_facts import Finding, days_ago
+from keyctl.core.health_facts import Finding, days_ago, digest_of
 from keyctl.core.names import quoted
 from keyctl.core.results import CheckResult
 from keyctl.core.text import tries
@@ -14,8 +14,11 @@ from keyctl.model import KeyState, Recognition, Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import TypeAlias
 
     from keyctl.core.health_facts import Facts, KeyFacts
+
+    _KeyRule: TypeAlias = Callable[[Facts, KeyFacts], Finding | None]
 
 OK, WARN, FAIL, SKIP = CheckResult.OK, CheckResult.WARN, CheckResult.FAIL, CheckResult.SKIP
 #: At so many tries left or fewer, only a person at a terminal may spend one.
@@ -32,15 +35,12 @@ def of_key(facts: Facts, key: KeyFacts) -> Iterator[Finding]:
     if key.known is not None and key.known.state is KeyState.RESET:
         yield key_reset(key)
         return
-    if key.known is None and facts.whole:
-        # Whose key it is nobody knows: only whether it may be a known one is of interest.
-        if (finding := recognition(facts, key)) is not None:
-            yield finding
-        return
-    for rule in RULES:
+    strange = key.known is None and facts.whole
+    for rule in _rules_of_stranger(key) if strange else RULES:
         if (finding := rule(facts, key)) is not None:
             yield finding
-    yield from advisories(key)
+    if not strange:
+        yield from advisories(key)
 
 
 def unreachable(facts: Facts) -> Iterator[Finding]:
@@ -96,7 +96,8 @@ def counter(_facts: Facts, key: KeyFacts) -> Finding | None:
             f"`keyctl add {quoted(key.label)} --replace`"
         )
         message = "has a signature counter that went back: somebody may have a copy of it"
-        return _finding("counter", FAIL, key, message, hint)
+        # It counts again after a copy, or the key, went on from there and back once more.
+        return _finding("counter", FAIL, key, message, hint, token=digest_of(str(key.highest_counter)))
     return _finding("counter", OK, key, "has a signature counter that did not go back")
 
 
@@ -122,7 +123,10 @@ def pin_tries(_facts: Facts, key: KeyFacts) -> Finding | None:
     if left is None:
         return None
     if left == 0:
-        hint = "only `keyctl reset` helps now; it deletes all passkeys and registrations of the key"
+        hint = (
+            f"{_look_first(key)}only `keyctl reset -k {quoted(key.label)}` helps now; it deletes all passkeys and "
+            "registrations of the key"
+        )
         return _finding("pin_tries", FAIL, key, "takes no PIN any more: no tries are left", hint, severity=2)
     if left <= LAST_TRIES:
         hint = f"be sure of the PIN, then `keyctl pin verify -k {quoted(key.label)}`: the right one sets the tries back"
@@ -157,8 +161,8 @@ def pin_length(facts: Facts, key: KeyFacts) -> Finding | None:
     if reading.min_pin_length < wanted:
         message = f"takes PINs of {reading.min_pin_length} characters"
         hint = (
-            f"choose a PIN of {wanted} or more with `keyctl pin change -k {quoted(key.label)}`; where the key cannot "
-            "be told to want that, accept this"
+            f"only the shortest PIN that the key takes counts here, which keyctl cannot raise yet: have one of "
+            f"{wanted} or more, then accept this: `keyctl health accept pin_length -k {quoted(key.label)}`"
         )
         return _finding("pin_length", WARN, key, message, hint)
     return _finding("pin_length", OK, key, f"takes no PIN below {reading.min_pin_length} characters")
@@ -202,9 +206,13 @@ def key_drill(facts: Facts, key: KeyFacts) -> Finding | None:
     # Enrolling it was one: it signed, after a touch.
     ages = [facts.age_days(moment) for moment in (key.drilled_at, enrolled_at)]
     age = min((days for days in ages if days is not None), default=None)
+    message = "never proved itself with a touch" if age is None else f"last proved itself with a touch {days_ago(age)}"
     if age is None or age >= facts.limits.key_drill_days:
-        return _finding("key_drill", WARN, key, f"last proved itself with a touch {days_ago(age)}", hint)
-    return _finding("key_drill", OK, key, f"last proved itself with a touch {days_ago(age)}")
+        also = f"; drill not held: {key.drill_omission}" if key.drill_omission is not None else ""
+        return _finding("key_drill", WARN, key, f"{message}{also}", hint)
+    if key.drill_omission is not None:
+        return _finding("key_drill", SKIP, key, f"{message}; drill not held: {key.drill_omission}")
+    return _finding("key_drill", OK, key, message)
 
 
 def scan(facts: Facts, key: KeyFacts) -> Finding | None:
@@ -263,7 +271,7 @@ def lost_key(key: KeyFacts) -> Finding:
     if key.ticks_problem is not None:
         message += f" (none counts as ticked off: {key.ticks_problem})"
     hint = f"`keyctl lost {quoted(key.label)}` shows them; `--done STEP` ticks one off"
-    return _finding("lost_key", FAIL if urgent else WARN, key, message, hint, severity=int(urgent))
+    return _finding("lost_key", FAIL if urgent else WARN, key, message, hint, severity=len(key.open_steps))
 
 
 def _unseen(check_id: str, key: KeyFacts, what: str = "did not say it") -> Finding:
@@ -271,8 +279,28 @@ def _unseen(check_id: str, key: KeyFacts, what: str = "did not say it") -> Findi
     return _finding(check_id, SKIP, key, key.absence if key.reading is None else what)
 
 
+def _rules_of_stranger(key: KeyFacts) -> tuple[_KeyRule, ...]:
+    """Whose key it is nobody knows: whether it may be a known one is of interest, and more where it most likely is."""
+    locked = key.reading is not None and key.reading.recognition is Recognition.LOCKED
+    return (recognition, pin_tries, pin_change) if locked else (recognition,)
+
+
+def _look_first(key: KeyFacts) -> str:
+    """What to do before a key is reset; nothing of one without a name, of which nobody knows what it opens."""
+    if key.known is None:
+        return ""
+    return f"see what would be lost: `keyctl coverage --without {quoted(key.label)}`; then "
+
+
 def _finding(
-    check_id: str, result: CheckResult, key: KeyFacts, message: str, hint: str | None = None, *, severity: int = 0
+    check_id: str,
+    result: CheckResult,
+    key: KeyFacts,
+    message: str,
+    hint: str | None = None,
+    *,
+    severity: int = 0,
+    token: str | None = None,
 ) -> Finding:
     return Finding(
         id=check_id,
@@ -282,10 +310,11 @@ def _finding(
         key=key.label,
         key_id=key.known.id if key.known is not None else None,
         severity=severity,
+        token=token,
     )
 
 
-RULES: tuple[Callable[[Facts, KeyFacts], Finding | None], ...] = (
+RULES: tuple[_KeyRule, ...] = (
     recognition,
     counter,
     pin_set,

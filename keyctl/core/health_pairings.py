@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from keyctl.core import coverage
-from keyctl.core.health_facts import Finding, days_ago
+from keyctl.core.health_facts import Finding, days_ago, digest_of
 from keyctl.core.names import quoted
 from keyctl.core.pairings import Method, PairingState
 from keyctl.core.results import CheckResult
@@ -74,7 +74,9 @@ def derived_keys(_facts: Facts, pairing: PairingFacts) -> Finding | None:
     if pairing.not_recomputed:
         names = ", ".join(pairing.not_recomputed)
         hint = "the backup key cannot sign for it; do not use it, and restore the inventory from a backup"
-        return _finding("derived_keys", FAIL, pairing, f"has keys that do not follow from its seed: {names}", hint)
+        message = f"has keys that do not follow from its seed: {names}"
+        token = digest_of("\n".join(pairing.not_recomputed))
+        return _finding("derived_keys", FAIL, pairing, message, hint, token=token)
     return _finding("derived_keys", OK, pairing, "has derived keys that all follow from its seed")
 
 
@@ -94,8 +96,12 @@ def pairing_drill(facts: Facts, pairing: PairingFacts) -> Finding:
         )
     age = facts.age_days(record.verified_at)
     message = f"had its last drill {days_ago(age)}" if age is not None else "never had a drill"
+    if pairing.drill_omission is not None:
+        message += f"; drill not held: {pairing.drill_omission}"
     if age is None or age >= facts.limits.pairing_drill_days:
         return _finding("pairing_drill", WARN, pairing, message, hint)
+    if pairing.drill_omission is not None:
+        return _finding("pairing_drill", SKIP, pairing, message)
     return _finding("pairing_drill", OK, pairing, message)
 
 
@@ -119,11 +125,19 @@ def pairing_gaps(facts: Facts, pairing: PairingFacts) -> Finding | None:
         return _finding("pairing_gaps", OK, pairing, "is in step: the backup key opens what the primary key opens")
     accounts = "an account" if len(missing) == 1 else f"{len(missing)} accounts"
     hint = f"register it there, first at {missing[0].service}: `keyctl pair show {quoted(pairing.label)}` lists them"
-    return _finding("pairing_gaps", WARN, pairing, f"has {accounts} that the backup key does not open", hint)
+    message = f"has {accounts} that the backup key does not open"
+    return _finding("pairing_gaps", WARN, pairing, message, hint, severity=len(missing))
 
 
 def _finding(
-    check_id: str, result: CheckResult, pairing: PairingFacts, message: str, hint: str | None = None
+    check_id: str,
+    result: CheckResult,
+    pairing: PairingFacts,
+    message: str,
+    hint: str | None = None,
+    *,
+    severity: int = 0,
+    token: str | None = None,
 ) -> Finding:
     return Finding(
         id=check_id,
@@ -132,6 +146,8 @@ def _finding(
         hint=hint,
         pairing=pairing.label,
         pairing_id=pairing.pairing.id,
+        severity=severity,
+        token=token,
     )
 
 

@@ -24,6 +24,8 @@ class HealthCheck:
     pairing: str | None
     rp_id: str | None
     account: str | None
+    #: Whose account it is; None: nobody's in particular, or it is not about an account.
+    owner: str | None
     result: CheckResult
     message: str
     hint: str | None
@@ -59,6 +61,9 @@ class Acceptance:
     pairing_id: str | None
     rp_id: str | None
     account: str | None
+    #: Whose account it is, the empty text: nobody's in particular; None: it is not about an account, or about those of
+    #: all owners, as an older keyctl noted it.
+    owner: str | None
     #: How bad it was then.
     result: CheckResult
     severity: int
@@ -70,12 +75,13 @@ class Acceptance:
     reason: str | None
 
     @property
-    def subject(self) -> tuple[str, str | None, str | None, str | None, str | None]:
+    def subject(self) -> tuple[str | None, ...]:
         """As :attr:`keyctl.core.health_facts.Finding.subject`."""
         return (self.id, self.key_id, self.pairing_id, self.rp_id, self.account)
 
     def covers(self, finding: Finding, now: str) -> bool:
         """Whether it is about *finding*, which got no worse and says the same, and its time has not passed."""
-        same = self.subject == finding.subject and self.token == finding.token
+        whose = self.owner is None or self.owner == finding.owner
+        same = whose and self.subject == finding.subject and self.token == finding.token
         no_worse = (RANK[finding.result], finding.severity) <= (RANK[self.result], self.severity)
         return same and no_worse and now < self.until and rule_of(finding.id).acceptable

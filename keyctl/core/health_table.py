@@ -83,15 +83,15 @@ RULES: tuple[Rule, ...] = (
         (
             "pin_tries",
             Level.BOTH,
-            "two PIN tries are left or fewer, none, or the key wants to be unplugged first; cannot be accepted",
+            "two PIN tries are left or fewer, none, or the key wants to be unplugged first",
             "keyctl pin verify with the right PIN sets the tries back; without any left only keyctl reset helps",
         ),
         ("pin_change", Level.WARN, "the key wants another PIN before it does anything else", "keyctl pin change"),
         (
             "pin_length",
             Level.WARN,
-            "the key takes PINs that are shorter than min_pin_length",
-            "choose a longer PIN; accept it where the key cannot be told to want one",
+            "the key itself takes PINs that are shorter than min_pin_length, however long yours is",
+            "have a PIN that is as long, then accept this; keyctl cannot raise what the key wants yet",
         ),
         (
             "passkey_slots",

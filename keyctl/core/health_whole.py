@@ -9,6 +9,7 @@ from keyctl.core.account_rows import Status
 from keyctl.core.accounts import owner_of
 from keyctl.core.health_advisories import same_flaw
 from keyctl.core.health_facts import Finding, days_ago, digest_of
+from keyctl.core.key_models import model_of
 from keyctl.core.names import account_label
 from keyctl.core.results import CheckResult
 from keyctl.model import KeyState
@@ -37,7 +38,7 @@ def of_whole(facts: Facts) -> Iterator[Finding]:
         yield Finding(id="nothing_known", result=WARN, message="no key is known, so nothing can be checked", hint=hint)
         return
     owners = _owners(facts.inventory)
-    yield from accounts_at_risk(facts)
+    yield from accounts_at_risk(facts, several_owners=len(owners) > 1)
     yield two_keys(owners)
     yield models(owners)
     yield same_flaw(facts, owners)
@@ -46,7 +47,7 @@ def of_whole(facts: Facts) -> Iterator[Finding]:
     yield clock(facts)
 
 
-def accounts_at_risk(facts: Facts) -> Iterator[Finding]:
+def accounts_at_risk(facts: Facts, *, several_owners: bool) -> Iterator[Finding]:
     """One finding for each account at risk."""
     found = coverage.coverage(facts.inventory, now=facts.now)
     risky = [row for row in found.services if row.status in _RISKS]
@@ -54,13 +55,15 @@ def accounts_at_risk(facts: Facts) -> Iterator[Finding]:
         yield Finding(id="account_at_risk", result=OK, message=f"{_count(len(found.services))}, none of them at risk")
     for row in risky:
         severity, words = _RISKS[row.status]
+        whose = f" of {row.owner}" if several_owners and row.owner is not None else ""
         yield Finding(
             id="account_at_risk",
             result=FAIL if row.status is Status.UNCOVERED else WARN,
-            message=f"{account_label(row.service, row.account)} {words}",
+            message=f"{account_label(row.service, row.account)}{whose} {words}",
             hint=_account_hint(row),
             rp_id=row.rp_id,
             account=row.account,
+            owner=row.owner or "",
             severity=severity,
         )
 
@@ -85,7 +88,7 @@ def models(owners: Sequence[tuple[str | None, list[KnownKey]]]) -> Finding:
     alike = []
     unknown = False
     for owner, keys in owners:
-        kinds = {key.aaguid or key.model for key in keys}
+        kinds = {model_of(key) for key in keys}
         if len(keys) >= _ENOUGH_KEYS and len(kinds) == 1:
             if kinds == {None}:
                 unknown = True
@@ -123,17 +126,22 @@ def future(facts: Facts) -> Finding:
         f"what is noted of {', '.join(ahead[:5])}{' and others' if len(ahead) > 5 else ''} has a time that has not come"
     )
     hint = "set the clock of this computer, or of the one that wrote it; until then such times count as never"
-    return Finding(id="future", result=WARN, message=message, hint=hint)
+    return Finding(id="future", result=WARN, message=message, hint=hint, severity=len(ahead))
 
 
 def clock(facts: Facts) -> Finding:
     """Whether the clock of this computer was set back."""
-    if facts.noted_at is not None and times.parse(facts.noted_at) - times.parse(facts.now) > times.CLOCK_TOLERANCE:
+    if is_set_back(facts.noted_at, facts.now):
         message = f"the clock of this computer was set back: keyctl ran at {facts.noted_at}, and now it is {facts.now}"
         return Finding(
             id="clock", result=WARN, message=message, hint="set the clock; ages cannot be trusted until then"
         )
     return Finding(id="clock", result=OK, message="the clock of this computer was not set back")
+
+
+def is_set_back(noted_at: str | None, now: str) -> bool:
+    """Whether something was noted at a time that, by the clock of *now*, has not come; None: nothing was noted."""
+    return noted_at is not None and times.parse(noted_at) - times.parse(now) > times.CLOCK_TOLERANCE
 
 
 def _owners(inventory: Inventory) -> list[tuple[str | None, list[KnownKey]]]:

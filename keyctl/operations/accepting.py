@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from keyctl.core import times
 from keyctl.core.health_results import Acceptance
 from keyctl.core.health_table import rule_of
-from keyctl.core.names import composed
+from keyctl.core.names import composed, quoted
 from keyctl.core.results import FOUND
 from keyctl.errors import Details, NotFoundError, UsageError
-from keyctl.operations import checking, pair_choice
+from keyctl.operations import check_facts, checking, pair_choice
 from keyctl.store import health_files
 from keyctl.store import inventory as store
 
@@ -34,10 +34,12 @@ class Choice:
 
     #: Of the rule.
     id: str
-    #: The name of a key.
+    #: As ``--key`` takes it: a key, or of a pairing one of its keys or PRIMARY/BACKUP.
     key: str | None = None
     #: An account, its RP id, or both as ``RP/ACCOUNT``.
     account: str | None = None
+    #: Whose account; the empty text: nobody's in particular.
+    owner: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +53,8 @@ class AcceptedFinding:
     pairing: str | None
     rp_id: str | None
     account: str | None
+    #: Whose account it is; None: nobody's in particular, or it is not about one.
+    owner: str | None
     #: How bad it was then.
     result: CheckResult
     accepted_at: str
@@ -78,7 +82,9 @@ def every(circumstances: Circumstances) -> AcceptedFindings:
     return AcceptedFindings(accepted=_shown(current, inventory), changed=False)
 
 
-def accept(circumstances: Circumstances, choice: Choice, *, until: str | None, reason: str | None) -> AcceptedFindings:
+def accept(
+    circumstances: Circumstances, choice: Choice, *, until: str | None, reason: str | None, dry_run: bool
+) -> AcceptedFindings:
     """Accept one finding until a day.
 
     Everything is looked at first, without a PIN and a touch: what is not found cannot be accepted.
@@ -88,6 +94,7 @@ def accept(circumstances: Circumstances, choice: Choice, *, until: str | None, r
         choice: Which finding.
         until: The day, ``2027-01-31``; None: in a year.
         reason: Why, for people.
+        dry_run: Change nothing; what would be accepted is returned.
 
     Raises:
         NotFoundError: Nothing like that is found (``finding_not_found``), or several things are
@@ -98,7 +105,8 @@ def accept(circumstances: Circumstances, choice: Choice, *, until: str | None, r
     require_rule(choice.id)
     moment = _moment(until)
     checked = checking.check(circumstances)
-    found = [one for one in checked.found if one.result in FOUND and _fits(one, choice)]
+    subjects = _subjects(circumstances, checked.facts.inventory, choice.key)
+    found = [one for one in checked.found if one.result in FOUND and _fits(one, choice, subjects)]
     if not found:
         raise _nothing(checked.found, choice)
     finding = _only(found)
@@ -108,6 +116,7 @@ def accept(circumstances: Circumstances, choice: Choice, *, until: str | None, r
         pairing_id=finding.pairing_id,
         rp_id=finding.rp_id,
         account=finding.account,
+        owner=finding.owner,
         result=finding.result,
         severity=finding.severity,
         token=finding.token,
@@ -115,12 +124,17 @@ def accept(circumstances: Circumstances, choice: Choice, *, until: str | None, r
         until=moment,
         reason=reason or None,
     )
-    after = health_files.change_acceptances(circumstances.home, (), (acceptance,), now=times.now())
-    return AcceptedFindings(accepted=_shown(after, checked.facts.inventory), changed=True)
+    after = _changed(circumstances, (), (acceptance,), dry_run=dry_run)
+    return AcceptedFindings(accepted=_shown(after, checked.facts.inventory), changed=not dry_run)
 
 
-def remove(circumstances: Circumstances, choice: Choice) -> AcceptedFindings:
+def remove(circumstances: Circumstances, choice: Choice, *, dry_run: bool) -> AcceptedFindings:
     """Let accepted findings count again: all that fit.
+
+    Args:
+        circumstances: What the command line says.
+        choice: Which findings.
+        dry_run: Change nothing; what would still be accepted is returned.
 
     Raises:
         NotFoundError: None fits (``finding_not_found``).
@@ -128,22 +142,25 @@ def remove(circumstances: Circumstances, choice: Choice) -> AcceptedFindings:
     """
     inventory = store.read_whole(circumstances.home)
     present = health_files.read_acceptances(circumstances.home)
-    names = {key.id: key.name for key in inventory.keys}
-    gone = [
-        one
-        for one in present
-        if one.id == choice.id
-        and (choice.key is None or names.get(one.key_id or "") == composed(choice.key))
-        and _is_account(choice.account, one.rp_id, one.account)
-    ]
+    subjects = _subjects(circumstances, inventory, choice.key)
+    gone = [one for one in present if _fits(one, choice, subjects)]
     if not gone:
         raise NotFoundError(
             "finding_not_found",
             f"no finding {choice.id} of that kind is accepted",
             "`keyctl health accept --list` shows those that are",
         )
-    after = health_files.change_acceptances(circumstances.home, gone, (), now=times.now())
-    return AcceptedFindings(accepted=_shown(after, inventory), changed=True)
+    after = _changed(circumstances, gone, (), dry_run=dry_run)
+    return AcceptedFindings(accepted=_shown(after, inventory), changed=not dry_run)
+
+
+def _changed(
+    circumstances: Circumstances, drop: Sequence[Acceptance], add: Sequence[Acceptance], *, dry_run: bool
+) -> tuple[Acceptance, ...]:
+    """All that are accepted afterwards, or would be."""
+    if dry_run:
+        return health_files.changed(health_files.read_acceptances(circumstances.home), drop, add, now=times.now())
+    return health_files.change_acceptances(circumstances.home, drop, add, now=times.now())
 
 
 def require_rule(check_id: str) -> None:
@@ -169,10 +186,27 @@ def require_rule(check_id: str) -> None:
         )
 
 
-def _fits(finding: Finding, choice: Choice) -> bool:
-    if finding.id != choice.id or (choice.key is not None and finding.key != composed(choice.key)):
-        return False
-    return _is_account(choice.account, finding.rp_id, finding.account)
+def _subjects(circumstances: Circumstances, inventory: Inventory, text: str | None) -> frozenset[str] | None:
+    """The ids of the keys and pairings that ``--key`` means; None: of all."""
+    if text is None:
+        return None
+    wanted = composed(text)
+    known = check_facts.known_key(circumstances, inventory, text)
+    pairings = [one for one in inventory.pairings if wanted in {one.id, pair_choice.label(inventory, one)}]
+    if known is not None:
+        pairings += inventory.pairings_of(known.id)
+    # The text itself is of a key without a name, to say that it has none.
+    return frozenset({known.id if known is not None else text, *(one.id for one in pairings)})
+
+
+def _fits(about: Finding | Acceptance, choice: Choice, subjects: frozenset[str] | None) -> bool:
+    """Whether a finding, or one that was accepted, is meant."""
+    return (
+        about.id == choice.id
+        and (subjects is None or not subjects.isdisjoint(about.subject[1:3]))
+        and _is_account(choice.account, about.rp_id, about.account)
+        and (choice.owner is None or composed(choice.owner) == about.owner)
+    )
 
 
 def _is_account(wanted: str | None, rp_id: str | None, account: str | None) -> bool:
@@ -191,11 +225,10 @@ def _only(found: Sequence[Finding]) -> Finding:
     """
     if len(found) > 1:
         told = tuple(_title(one) for one in found)
-        by = "--account ACCOUNT" if found[0].rp_id is not None else "-k KEY"
         raise NotFoundError(
             "finding_ambiguous",
             f"{len(found)} findings {found[0].id} fit: {', '.join(told)}",
-            f"say which one is meant with {by}",
+            f"say which one is meant with {_means(found)}",
             details=Details(candidates=told),
         )
     [finding] = found
@@ -208,14 +241,30 @@ def _only(found: Sequence[Finding]) -> Finding:
     return finding
 
 
+def _means(found: Sequence[Finding]) -> str:
+    """How several findings are told apart, in words of the command line."""
+    first = found[0]
+    if first.rp_id is not None:
+        same = len({(one.rp_id, one.account) for one in found}) == 1
+        return "--owner OWNER" if same else "--account ACCOUNT"
+    if first.pairing is not None:
+        return f"-k PRIMARY/BACKUP, like `-k {quoted(first.pairing)}`"
+    return "-k KEY"
+
+
 def _title(finding: Finding) -> str:
-    return finding.key or finding.pairing or "/".join(filter(None, (finding.rp_id, finding.account))) or finding.id
+    account = "/".join(filter(None, (finding.rp_id, finding.account)))
+    if account and finding.owner:
+        account += f" of {finding.owner}"
+    return finding.key or finding.pairing or account or finding.id
 
 
 def _nothing(found: Sequence[Finding], choice: Choice) -> NotFoundError:
-    others = sorted({_title(one) for one in found if one.id == choice.id and one.result in FOUND})
     seen = [one for one in found if one.id == choice.id]
-    if others:
+    others = sorted({_title(one) for one in seen if one.result in FOUND})
+    if others == [choice.id]:
+        hint = "it is about all keys together, so leave -k, --account and --owner out"
+    elif others:
         hint = f"it is found of {', '.join(others)}"
     elif any(one.result not in FOUND for one in seen):
         hint = "it is not found now; a key that is not connected is not looked at, so plug it in"
@@ -251,6 +300,7 @@ def _shown(acceptances: Sequence[Acceptance], inventory: Inventory) -> tuple[Acc
             pairing=_pairing_label(inventory, one.pairing_id),
             rp_id=one.rp_id,
             account=one.account,
+            owner=one.owner or None,
             result=one.result,
             accepted_at=one.accepted_at,
             until=one.until,

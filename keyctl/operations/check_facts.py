@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from keyctl.core import inventory_digest
 from keyctl.core.health_facts import Export, Facts, KeyFacts, PairingFacts, Unreachable
+from keyctl.core.names import composed
 from keyctl.device.discover import READER_PROBLEMS, discover
-from keyctl.errors import StoreError
+from keyctl.errors import KeyChoiceError, StoreError
 from keyctl.model import Access, KeyState, Recognition, Transport
 from keyctl.operations import pair_choice
 from keyctl.store import check_results, health_files
@@ -43,7 +45,7 @@ def gather(circumstances: Circumstances, names: Sequence[str], limits: Limits, d
     """
     inventory = store.read_whole(circumstances.home)
     # Before keys are read, which notes when they were.
-    noted_at = _noted_at(circumstances, inventory)
+    noted_at = latest_note(circumstances, inventory)
     read, unreachable = _named(circumstances, inventory, names) if names else _connected(circumstances, inventory)
     if read:
         # Some may have been read by their token, and what they open is noted.
@@ -65,6 +67,25 @@ def subjects(inventory: Inventory) -> tuple[KnownKey, ...]:
     """The keys to look at: those for trying out only where there are no others."""
     physical = any(not key.virtual for key in inventory.keys)
     return tuple(key for key in inventory.keys if not (key.virtual and physical))
+
+
+def known_key(circumstances: Circumstances, inventory: Inventory, text: str) -> KnownKey | None:
+    """The key that ``--key`` means by *text*, by its name, or where it is connected by how it is selected there.
+
+    It is not asked for anything but which one it is. None: there is no such key, or it has no name.
+    """
+    known = inventory.key_named(composed(text))
+    if known is not None:
+        return known
+    # Loaded only where it is no name.
+    from keyctl.operations import listing
+
+    try:
+        keys = listing.list_keys(replace(circumstances, wanted=text), listing.Filter(connected=True)).keys
+    except KeyChoiceError:
+        return None
+    ids = {key.id for key in keys if key.id is not None}
+    return inventory.key_with_id(ids.pop()) if len(ids) == 1 else None
 
 
 def _named(
@@ -127,7 +148,9 @@ def _keys(
             reading=by_id[key.id].reading if key.id in by_id else None,
             **_absence(key, read),
             drilled_at=health_files.read_drill(circumstances.home, key.id),
-            drill_failure=drills.keys.get(key.id),
+            drill_failure=drills.failed.get(key.id),
+            drill_omission=drills.omission(key.id),
+            highest_counter=local_state.read_memory(circumstances.state, key.id).counter,
             **_loss(circumstances, inventory, key),
         )
         for key in wanted
@@ -193,7 +216,8 @@ def _pairing(
         record_seen_at=check_results.read_record_seen(circumstances.state, pairing.id),
         not_recomputed=not_recomputed,
         seed_problem=seed_problem,
-        drill_failure=drills.pairings.get(pairing.id),
+        drill_failure=drills.failed.get(pairing.id),
+        drill_omission=drills.omission(pairing.id),
     )
 
 
@@ -239,8 +263,8 @@ def _export(circumstances: Circumstances, inventory: Inventory) -> Export | None
     return Export(exported_at=at, changed=digest != inventory_digest.digest(inventory))
 
 
-def _noted_at(circumstances: Circumstances, inventory: Inventory) -> str | None:
-    """The latest time that this computer's own state tells of."""
+def latest_note(circumstances: Circumstances, inventory: Inventory) -> str | None:
+    """The latest time that this computer's own state tells of; None: of none."""
     moments = [local_state.read_memory(circumstances.state, key.id).last_seen for key in inventory.keys]
     moments.append(check_results.read_last_time(circumstances.state))
     return max((moment for moment in moments if moment is not None), default=None)

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 
 from keyctl.core import health, times
 from keyctl.core.results import FOUND, CheckResult
-from keyctl.errors import StoreError
+from keyctl.errors import StoreError, UsageError
 from keyctl.operations import check_facts
 from keyctl.store import check_results, health_files
+from keyctl.store import inventory as store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from keyctl.core.health_facts import Facts, Finding
     from keyctl.core.health_results import Health
+    from keyctl.errors import KeyctlError
     from keyctl.operations.asking import Circumstances
     from keyctl.operations.drilling import Drills
 
@@ -29,6 +31,8 @@ class Checked:
     #: What all rules said, as accepting it needs it.
     found: tuple[Finding, ...]
     facts: Facts
+    #: Why drills of keys that were named could not be held.
+    errors: tuple[KeyctlError, ...]
 
 
 def check(circumstances: Circumstances, names: Sequence[str] = (), *, drill: bool = False) -> Checked:
@@ -47,7 +51,12 @@ def check(circumstances: Circumstances, names: Sequence[str] = (), *, drill: boo
         StoreError: The inventory or the list of accepted findings cannot be read or understood.
         DeclinedError: The person wants no drill.
     """
-    limits = health_files.read_limits(circumstances.home)
+    try:
+        limits = health_files.read_limits(circumstances.home)
+    except UsageError:
+        # Where not even the inventory can be read, that is what is wrong.
+        store.read_whole(circumstances.home)
+        raise
     acceptances = health_files.read_acceptances(circumstances.home)
     drills = _drills(circumstances, names, wanted=drill)
     now = times.now()
@@ -60,7 +69,7 @@ def check(circumstances: Circumstances, names: Sequence[str] = (), *, drill: boo
         _note(circumstances, facts, now)
         if facts.whole:
             check_results.write_last(circumstances.state, result, _began(found, since, now), now=now)
-    return Checked(health=result, found=found, facts=facts)
+    return Checked(health=result, found=found, facts=facts, errors=drills.errors)
 
 
 def _began(found: Sequence[Finding], since: Mapping[str, str], now: str) -> dict[str, str]:

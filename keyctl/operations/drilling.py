@@ -6,8 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from keyctl.core import times
-from keyctl.core.names import composed
-from keyctl.errors import KeyChoiceError, KeyctlError, NotFoundError, PinError, StoreError, TouchError, UsageError
+from keyctl.errors import DeclinedError, KeyctlError, StoreError, UsageError
 from keyctl.model import KeyState, Recognition
 from keyctl.operations import check_facts
 from keyctl.store import health_files
@@ -20,18 +19,24 @@ if TYPE_CHECKING:
     from keyctl.core.pairings import Pairing
     from keyctl.operations.asking import Circumstances
 
-#: Failures that say that a drill could not be held, and nothing about the key.
-_NOT_HELD = (KeyChoiceError, TouchError, PinError)
+#: Answers of a key that does not work; other failures say that there was no drill, and nothing about the key.
+_BAD_ANSWERS = frozenset({"key_nonsense", "key_error", "key_silent"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Drills:
-    """Which drills failed, and why."""
+    """Which drills failed or could not be held, and why."""
 
-    #: By key id.
-    keys: Mapping[str, str] = field(default_factory=dict)
-    #: By pairing id.
-    pairings: Mapping[str, str] = field(default_factory=dict)
+    #: By the id of a key or a pairing.
+    failed: Mapping[str, str] = field(default_factory=dict)
+    omitted: Mapping[str, KeyctlError] = field(default_factory=dict)
+    #: Of the keys that were named: why their drills could not be held.
+    errors: tuple[KeyctlError, ...] = ()
+
+    def omission(self, subject_id: str) -> str | None:
+        """Why the drill of a key or a pairing could not be held, in words; None: it was, or was not wanted."""
+        error = self.omitted.get(subject_id)
+        return None if error is None else error.message
 
 
 def hold(circumstances: Circumstances, names: Sequence[str]) -> Drills:
@@ -41,7 +46,7 @@ def hold(circumstances: Circumstances, names: Sequence[str]) -> Drills:
 
     Args:
         circumstances: What the command line says.
-        names: The keys; none: all that are in use.
+        names: The keys, as ``--key`` takes them; none: all that are in use.
 
     Raises:
         UsageError: Nobody is there to touch them, or a name is none of a known key.
@@ -55,28 +60,59 @@ def hold(circumstances: Circumstances, names: Sequence[str]) -> Drills:
             "run it at a terminal, or give --wait SECONDS where somebody touches them all the same",
         )
     inventory = store.read_whole(circumstances.home)
-    wanted = [_named(inventory, name) for name in dict.fromkeys(names)] or check_facts.subjects(inventory)
-    keys = [key for key in wanted if key.state is KeyState.ACTIVE]
+    wanted = [_named(circumstances, inventory, name) for name in dict.fromkeys(names)]
     alone = replace(circumstances, wanted=None)
-    failed_keys: dict[str, str] = {}
-    failed_pairings: dict[str, str] = {}
-    for key in keys:
-        failure, held = _key_drill(alone, key)
-        if failure is not None:
-            failed_keys[key.id] = failure
-        elif held:
-            for pairing in _backed_up_by(inventory, key):
-                if (reason := _pairing_drill(alone, inventory, pairing)) is not None:
-                    failed_pairings[pairing.id] = reason
-    return Drills(keys=failed_keys, pairings=failed_pairings)
+    failed: dict[str, str] = {}
+    omitted: dict[str, KeyctlError] = {}
+    for key in wanted or check_facts.subjects(inventory):
+        if key.state is KeyState.ACTIVE:
+            _drills_of(alone, inventory, key, failed, omitted)
+    errors = dict.fromkeys(omitted.values()) if names else {}
+    return Drills(failed=failed, omitted=omitted, errors=tuple(errors))
 
 
-def _named(inventory: Inventory, name: str) -> KnownKey:
-    known = inventory.key_named(composed(name))
+def _drills_of(
+    circumstances: Circumstances,
+    inventory: Inventory,
+    key: KnownKey,
+    failed: dict[str, str],
+    omitted: dict[str, KeyctlError],
+) -> None:
+    """Hold the drill of a key, and those of the pairings whose backup key it is; put down what went wrong."""
+    pairings = _backed_up_by(inventory, key)
+    try:
+        failure = _key_drill(circumstances, key)
+    except _Omitted as omission:
+        omitted.update(dict.fromkeys((key.id, *(pairing.id for pairing in pairings)), omission.error))
+        return
+    if failure is not None:
+        failed[key.id] = failure
+        return
+    for pairing in pairings:
+        try:
+            reason = _pairing_drill(circumstances, inventory, pairing)
+        except _Omitted as omission:
+            omitted[pairing.id] = omission.error
+            continue
+        if reason is not None:
+            failed[pairing.id] = reason
+
+
+class _Omitted(Exception):  # noqa: N818  # no error: it says that there was no drill
+    """A drill could not be held."""
+
+    def __init__(self, error: KeyctlError) -> None:
+        """*error* is why."""
+        super().__init__(error.message)
+        self.error = error
+
+
+def _named(circumstances: Circumstances, inventory: Inventory, name: str) -> KnownKey:
+    known = check_facts.known_key(circumstances, inventory, name)
     if known is None:
         raise UsageError(
             "usage",
-            f"{name} is no name of a known key, and a drill is of keys by their names",
+            f"{name} is no key with a name, and a drill is of keys that have one",
             f"known are {', '.join(key.name for key in inventory.keys)}" if inventory.keys else "`keyctl add NAME`",
         )
     return known
@@ -86,8 +122,12 @@ def _backed_up_by(inventory: Inventory, key: KnownKey) -> list[Pairing]:
     return [one for one in inventory.pairings if one.backup_id == key.id and one.retired_at is None]
 
 
-def _key_drill(circumstances: Circumstances, key: KnownKey) -> tuple[str | None, bool]:
-    """What went wrong with the key, and whether the drill was held."""
+def _key_drill(circumstances: Circumstances, key: KnownKey) -> str | None:
+    """What went wrong with the key; None: nothing.
+
+    Raises:
+        _Omitted: The drill could not be held.
+    """
     from keyctl.operations import opening, recognising, unlocking
 
     tell = circumstances.asker.tell
@@ -102,35 +142,37 @@ def _key_drill(circumstances: Circumstances, key: KnownKey) -> tuple[str | None,
                 unlocking.unlock(session, wanted)
             recognising.prove_by_touch(session, known)
         health_files.write_drill(circumstances.home, key.id, times.now())
-    except _NOT_HELD as error:
-        tell(f"not held: {error.message}")
-        return None, False
-    except StoreError:
+    except (StoreError, DeclinedError):
         raise
     except KeyctlError as error:
-        if error.code not in {"key_nonsense", "key_error", "key_silent"}:
-            tell(f"not held: {error.message}")
-            return None, False
-        return error.message, True
+        if error.code in _BAD_ANSWERS:
+            return error.message
+        tell(f"not held: {error.message}")
+        raise _Omitted(error) from error
     tell(f"{key.name} proved itself")
-    return None, True
+    return None
 
 
 def _pairing_drill(circumstances: Circumstances, inventory: Inventory, pairing: Pairing) -> str | None:
-    """What went wrong; it notes itself how it went."""
+    """What went wrong; None: nothing. It notes itself how it went.
+
+    Raises:
+        _Omitted: The drill could not be held.
+    """
     from keyctl.operations import pair_choice, pair_verifying
 
     label = pair_choice.label(inventory, pairing)
     circumstances.asker.tell(f"drill of the pairing {label}")
     try:
         drill = pair_verifying.verify(circumstances, pairing.id)
-    except (*_NOT_HELD, NotFoundError) as error:
-        circumstances.asker.tell(f"not held: {error.message}")
-        return None
-    except StoreError as error:
+    except DeclinedError:
+        raise
+    except KeyctlError as error:
         # A seed that is not trusted is a finding of its own.
+        if error.code in _BAD_ANSWERS:
+            return error.message
         circumstances.asker.tell(f"not held: {error.message}")
-        return None
+        raise _Omitted(error) from error
     if drill.verified:
         circumstances.asker.tell(f"the pairing {label} works: its backup key can take over")
     return drill.reason

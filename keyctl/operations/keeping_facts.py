@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING
 from keyctl.core import times
 from keyctl.core.diagnosis_facts import FileProblem, Keeping
 from keyctl.device import surroundings
-from keyctl.errors import StoreError
+from keyctl.errors import StoreError, UsageError
+from keyctl.model import KeyState
+from keyctl.operations import check_facts
+from keyctl.store import health_files, loss_records, system_keyring, unattended_tokens, unit_files
 from keyctl.store import inventory as store
-from keyctl.store import system_keyring, unattended_tokens, unit_files
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from keyctl.core.diagnosis_facts import Home
     from keyctl.core.inventory import Inventory
+    from keyctl.errors import KeyctlError
     from keyctl.operations.asking import Circumstances
 
 #: Where loginctl notes whose units run without a login (systemd-logind(8)).
@@ -30,13 +35,14 @@ def gather(circumstances: Circumstances) -> Keeping:
     state = surroundings.home_folder(circumstances.state)
     in_keyring = _in_keyring(circumstances, inventory)
     return Keeping(
-        problems=tuple(map(_told, inventory.problems)),
-        overlooked=tuple(map(_told, store.overlooked(circumstances.home))),
+        problems=tuple(map(_told, (*inventory.problems, *_obstacles(circumstances)))),
+        overlooked=tuple(map(_told, (*store.overlooked(circumstances.home), *_lost_ticks(circumstances, inventory)))),
         state=state.path,
         state_problem=_problem(state),
         state_open_to_others=state.open_to_others,
         now=times.now(),
         newest=max((moment for _, moment in health_whole.moments(inventory)), default=None),
+        noted=check_facts.latest_note(circumstances, inventory),
         in_keyring=in_keyring,
         keyring_problem=_keyring_problem() if in_keyring else None,
         timer=_timer(),
@@ -44,7 +50,26 @@ def gather(circumstances: Circumstances) -> Keeping:
     )
 
 
-def _told(problem: StoreError) -> FileProblem:
+def _obstacles(circumstances: Circumstances) -> Iterator[KeyctlError]:
+    """What keeps the health check from running."""
+    for read in (health_files.read_limits, health_files.read_acceptances):
+        try:
+            read(circumstances.home)
+        except (StoreError, UsageError) as error:
+            yield error
+
+
+def _lost_ticks(circumstances: Circumstances, inventory: Inventory) -> Iterator[StoreError]:
+    """Why it cannot be read what was done about the loss of keys."""
+    for key in inventory.keys:
+        if key.state is KeyState.LOST:
+            try:
+                loss_records.read(circumstances.home, key.id)
+            except StoreError as error:
+                yield error
+
+
+def _told(problem: KeyctlError) -> FileProblem:
     return FileProblem(message=problem.message, hint=problem.hint)
 
 

@@ -8,29 +8,18 @@ from typing import TYPE_CHECKING
 from keyctl.core import coverage, times
 from keyctl.core.next_step import NextStep, Situation, next_step
 from keyctl.model import KeyState
-from keyctl.operations import listing, pair_views
-from keyctl.store import check_results
+from keyctl.operations import last_result, listing, pair_views
 from keyctl.store import inventory as store
 
 if TYPE_CHECKING:
     from keyctl.core.coverage import Summary
     from keyctl.core.health_results import HealthCheck
     from keyctl.core.inventory import Inventory
-    from keyctl.core.results import CheckResult
     from keyctl.errors import KeyctlError, StoreError
     from keyctl.model import Key
     from keyctl.operations.asking import Circumstances
+    from keyctl.operations.last_result import LastResult
     from keyctl.operations.pair_views import PairingView
-    from keyctl.store.check_results import CheckCounts
-
-
-@dataclass(frozen=True, kw_only=True)
-class LastResult:
-    """How the last whole check on this computer ended."""
-
-    at: str
-    result: CheckResult
-    counts: CheckCounts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +30,8 @@ class Overview:
     keys: tuple[Key, ...]
     pairings: tuple[PairingView, ...]
     summary: Summary
+    #: Whether the passkeys of every key that is in use were read.
+    scanned: bool
     #: Of the last check, the worst first.
     findings: tuple[HealthCheck, ...]
     #: None: there was none yet.
@@ -58,7 +49,7 @@ def overview(circumstances: Circumstances) -> tuple[Overview, tuple[KeyctlError,
     listed = listing.list_keys(circumstances, listing.Filter())
     now = times.now()
     summary = coverage.coverage(inventory, now=now).summary
-    last = check_results.read_last(circumstances.state)
+    last, findings = last_result.read(circumstances.state, inventory, now=now)
     unfinished, problems = _unfinished_losses(circumstances, inventory)
     situation = Situation(
         inventory=inventory,
@@ -73,11 +64,17 @@ def overview(circumstances: Circumstances) -> tuple[Overview, tuple[KeyctlError,
         keys=listed.keys,
         pairings=tuple(pair_views.view(inventory, pairing) for pairing in inventory.pairings),
         summary=summary,
-        findings=last.findings if last is not None else (),
-        last_check=LastResult(at=last.at, result=last.result, counts=last.counts) if last is not None else None,
+        scanned=_is_scanned(inventory),
+        findings=findings,
+        last_check=last,
         next_step=next_step(situation),
     )
     return found, (*listed.errors, *problems)
+
+
+def _is_scanned(inventory: Inventory) -> bool:
+    read = [key.passkeys_read_at is not None for key in inventory.keys if key.state is KeyState.ACTIVE]
+    return bool(read) and all(read)
 
 
 def _unfinished_losses(

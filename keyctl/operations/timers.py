@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from keyctl.core import timer_units
@@ -14,9 +15,20 @@ from keyctl.store import unit_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from keyctl.core.timer_units import UnitFile
     from keyctl.operations.asking import Circumstances
+
+
+class Writing(Enum):
+    """What becomes of the units."""
+
+    #: They are text only.
+    NOT = auto()
+    #: Everything is looked at as for writing.
+    DRY = auto()
+    DONE = auto()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +39,7 @@ class TimerFiles:
     content: str
     #: None of them with ``--cron``.
     files: tuple[UnitFile, ...]
-    #: The files that were written, whether or not they were there already.
+    #: The files that were written, or would be in a dry run, whether or not they were there already.
     written: tuple[str, ...]
     #: Whether a file was written that was not there, or said something else.
     changed: bool
@@ -53,9 +65,9 @@ def systemd(
     *,
     on_plug: bool,
     notify: str | None,
-    write: bool,
+    writing: Writing,
 ) -> TimerFiles:
-    """The units of systemd, and with *write* those of the user in their place.
+    """The units of systemd, and where they are written those of the user in their place.
 
     The udev rule, which only root can put in its place, is written beside this computer's state.
 
@@ -65,7 +77,7 @@ def systemd(
         environment: What is set for it.
         on_plug: Whether a key is checked when it is plugged in, too.
         notify: The command line that tells the user; None: a notification on the desktop.
-        write: Whether to write the files.
+        writing: Whether to write the files.
 
     Raises:
         UsageError: A path or the command does not fit into one line, or a file is there that keyctl did not write.
@@ -74,7 +86,7 @@ def systemd(
     _require_writable(program, environment, notify)
     files = timer_units.units(program, environment, on_plug=on_plug, notify=notify)
     content = "\n".join(f"# {one.name}\n{one.content}" for one in files).rstrip("\n")
-    if not write:
+    if writing is Writing.NOT:
         return TimerFiles(content=content, files=files, written=(), changed=False, commands=())
     folders = {
         UnitPlace.USER_UNITS: unit_files.user_units_folder(),
@@ -84,9 +96,7 @@ def systemd(
     for path in paths.values():
         # All or none, as far as that can be known before.
         unit_files.current(path)
-    if on_plug:
-        files_store.make_private_folder(folders[UnitPlace.UDEV_RULES])
-    changed = [unit_files.write(paths[one.name], one.content) for one in files]
+    changed = [] if writing is Writing.DRY else _written(files, paths)
     commands = [
         "systemctl --user daemon-reload",
         f"systemctl --user enable --now {timer_units.TIMER}",
@@ -103,6 +113,16 @@ def systemd(
         changed=any(changed),
         commands=tuple(commands),
     )
+
+
+def _written(files: Sequence[UnitFile], paths: Mapping[str, Path]) -> list[bool]:
+    """Write the files; whether each held something else before."""
+    # The rule first: where the state folder cannot be written, no unit is left behind that nobody heard of.
+    ordered = sorted(files, key=lambda one: one.place is not UnitPlace.UDEV_RULES)
+    for one in ordered:
+        if one.place is UnitPlace.UDEV_RULES:
+            files_store.make_private_folder(paths[one.name].parent)
+    return [unit_files.write(paths[one.name], one.content) for one in ordered]
 
 
 def _require_writable(program: Sequence[str], environment: Mapping[str, str], notify: str | None) -> None:

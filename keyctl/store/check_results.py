@@ -59,6 +59,7 @@ _CHECK: fields.Fields = {
     "pairing": fields.optional(fields.text),
     "rp_id": fields.optional(fields.text),
     "account": fields.optional(fields.text),
+    "owner": fields.optional(fields.text),
     "result": CheckResult,
     "message": fields.text,
     "hint": fields.optional(fields.text),

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from keyctl.core.health_limits import LimitError, Limits, limits_from
 from keyctl.core.health_results import Acceptance
 from keyctl.core.results import CheckResult
-from keyctl.core.text import reason_of, visible
-from keyctl.errors import Details, UsageError
+from keyctl.core.text import visible
+from keyctl.errors import Details, StoreError, UsageError
 from keyctl.store import facts, fields, files, migrations
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 LIMITS_FILE, ACCEPTED_FILE, DRILLS_FOLDER = "health.toml", "accepted.json", "drills"
 _MAX_LIMITS_BYTES = 64 * 1024
+#: What Python refuses to make a number of (sys.int_info.default_max_str_digits).
+_LONG_NUMBER = re.compile(r"[0-9_]{4301,}")
 _RULE_ID = re.compile(r"[a-z0-9_]{1,100}")
 _TOKEN = re.compile(r"[0-9a-f]{1,64}")
 _ACCEPTANCE: fields.Fields = {
@@ -30,6 +32,7 @@ _ACCEPTANCE: fields.Fields = {
     "pairing_id": fields.optional(fields.identity),
     "rp_id": fields.optional(fields.text),
     "account": fields.optional(fields.text),
+    "owner": fields.optional(fields.text),
     "result": CheckResult,
     "severity": fields.count,
     "token": fields.optional(fields.matching(_TOKEN)),
@@ -48,17 +51,11 @@ def read_limits(home: Path) -> Limits:
     """
     path = home / LIMITS_FILE
     try:
-        # Not followed: a link planted in a synced folder must not make keyctl show what is in another file.
-        if path.is_symlink():
-            raise _invalid(path, "is a symbolic link")
-        with path.open("rb") as file:
-            content = file.read(_MAX_LIMITS_BYTES + 1)
+        content = files.read_plain(path, _MAX_LIMITS_BYTES)
     except FileNotFoundError:
         return Limits()
-    except OSError as error:
-        raise _invalid(path, f"cannot be read: {reason_of(error)}") from error
-    if len(content) > _MAX_LIMITS_BYTES:
-        raise _invalid(path, "is too large")
+    except StoreError as error:
+        raise _invalid(path, error.message.removeprefix(visible(str(path))).lstrip()) from error
     return _limits_in(content, path)
 
 
@@ -78,6 +75,11 @@ def _limits_in(content: bytes, path: Path) -> Limits:
         # The library's words end with the line and column.
         reason = str(error) or "it is nested too deep"
         raise _invalid(path, f"is not TOML: {reason[:1].lower()}{reason[1:]}") from error
+    except ValueError as error:
+        # The library lets this one out of Python through.
+        number = _LONG_NUMBER.search(text)
+        line = text.count("\n", 0, number.start()) + 1 if number is not None else 1
+        raise _invalid(path, f"is wrong in line {line}: the number is too long") from error
 
 
 def _line_of(name: str, text: str) -> int:
@@ -140,15 +142,22 @@ def change_acceptances(
         StoreError: The file cannot be read, understood or written; the old one is still there.
     """
     with files.lock_folder(home):
-        subjects = {one.subject for one in add}
-        kept = [one for one in read_acceptances(home) if one not in drop and one.subject not in subjects]
-        after = sorted((one for one in (*kept, *add) if one.until > now), key=_order)
+        after = changed(read_acceptances(home), drop, add, now=now)
         files.write_json(home / ACCEPTED_FILE, acceptances_to(after))
-    return tuple(after)
+    return after
+
+
+def changed(
+    before: Sequence[Acceptance], drop: Sequence[Acceptance], add: Sequence[Acceptance], *, now: str
+) -> tuple[Acceptance, ...]:
+    """What :func:`change_acceptances` makes of the accepted findings."""
+    replaced = {(one.subject, one.owner) for one in add}
+    kept = [one for one in before if one not in drop and (one.subject, one.owner) not in replaced]
+    return tuple(sorted((one for one in (*kept, *add) if one.until > now), key=_order))
 
 
 def _order(acceptance: Acceptance) -> tuple[str, ...]:
-    return tuple(part or "" for part in acceptance.subject)
+    return tuple(part or "" for part in (*acceptance.subject, acceptance.owner))
 
 
 def read_drill(home: Path, key_id: str) -> str | None:

@@ -11,13 +11,23 @@ from keyctl.store.files import unreadable
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+
+def _with_owners(accepted: dict[str, Any]) -> dict[str, Any]:
+    """Accepted findings told nothing of whose account it is, and so were about those of all owners."""
+    entries = accepted.get("accepted")
+    if type(entries) is not list:
+        return accepted
+    told = [{**entry, "owner": None} if type(entry) is dict else entry for entry in entries]
+    return {**accepted, "accepted": told}
+
+
 #: kind -> what makes schema 2 of schema 1, 3 of 2, and so on; the newest schema has no step.
 STEPS: Mapping[str, Sequence[Callable[[dict[str, Any]], dict[str, Any]]]] = {
     "key": (),
     "service": (),
     "pairing": (),
     "loss": (),
-    "accepted": (),
+    "accepted": (_with_owners,),
 }
 
 

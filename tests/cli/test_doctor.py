@@ -10,7 +10,9 @@ import pytest
 from keyctl.cli.commands import doctor
 from keyctl.core.diagnosis_facts import Check, Diagnosis
 from keyctl.core.results import CheckResult
+from keyctl.store import state as local_state
 
+from ..core import coverage_parts  # noqa: TID252  # found by path: there is no package to name
 from .test_start_up import ROOT
 from .test_start_up import run as loaded
 
@@ -120,12 +122,38 @@ def test_a_conflict_copy_beside_the_inventory_is_a_warning(run, home, copy, plai
     (home / copy).parent.mkdir(parents=True, mode=0o700, exist_ok=True)
     home.chmod(0o700)
     (home / copy).write_text("{}")
-    (home / plain).write_text("{}")
+    contents = {"accepted.json": '{"schema": 1, "kind": "accepted", "accepted": []}', "health.toml": ""}
+    (home / plain).write_text(contents.get(plain, "{}"))
     (home / "virtual").mkdir()
     done = run("doctor", "--json").document
     [found] = [check for check in done["data"]["checks"] if check["id"] == "inventory" and check["result"] != "ok"]
     assert found["result"] == "warn"
     assert f"{copy} is a second version of {plain}, " in found["message"]
+
+
+@pytest.mark.usefixtures("calm")
+@pytest.mark.parametrize(
+    ("name", "result"), [("accepted.json", "fail"), ("health.toml", "fail"), ("lost/{}.json", "warn")]
+)
+def test_what_health_reads_beside_the_inventory_is_looked_at(run, write, home, name, result):
+    lost = coverage_parts.key("blue", state="lost")
+    write(lost)
+    home.chmod(0o700)
+    path = home / name.format(lost.id)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    path.write_text("nonsense")
+    done = run("doctor", "--json").document
+    [found] = [check for check in done["data"]["checks"] if check["id"] == "inventory" and check["result"] != "ok"]
+    assert found["result"] == result
+    assert str(path) in found["message"]
+
+
+@pytest.mark.usefixtures("calm")
+def test_a_clock_that_was_set_back_is_told_as_health_tells_it(run, write, home):
+    known = coverage_parts.key("blue")
+    write(known)
+    local_state.write_memory(home / "state", known.id, local_state.KeyMemory(last_seen="2099-01-01T00:00:00Z"))
+    assert "set back" in only(run("doctor", "--json").document, "clock")["message"]
 
 
 @pytest.mark.usefixtures("calm")

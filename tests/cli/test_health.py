@@ -49,7 +49,7 @@ def test_an_empty_home_is_a_finding(run, home):
 def test_every_check_has_all_fields(run, well):
     for check in run("health", "--json").document["data"]["checks"]:
         assert list(check) == [
-            *("id", "key", "pairing", "rp_id", "account", "result"),
+            *("id", "key", "pairing", "rp_id", "account", "owner", "result"),
             *("message", "hint", "since", "accepted_until", "reason"),
         ]
         assert (check["since"] is not None) is (check["result"] in {"warn", "fail"})
@@ -157,6 +157,9 @@ def test_nagios_learns_why_nothing_could_be_checked(run, home, write):
 @pytest.mark.parametrize(
     "arguments",
     [
+        ("timer", "--dry-run"),
+        ("accept", "--list", "--dry-run"),
+        ("accept", "--list", "--owner", "kim"),
         ("--nagios", "--json"),
         ("--drill", "timer"),
         ("--nagios", "accept", "--list"),
@@ -264,16 +267,83 @@ def test_a_drill_at_a_terminal_asks_for_each_key(at_terminal, run, virtual, well
     assert len(list((virtual.home / "drills").glob("*.json"))) == 2
 
 
+@pytest.mark.parametrize("touch", ["refused", "never"])
+def test_a_drill_of_a_named_key_that_was_not_held_ends_with_what_was_in_the_way(run, virtual, well, touch):
+    virtual.set("blue", f"touch={touch}")
+    done = run("health", "--drill", "-k", well, "--wait", "0.5", "--json")
+    document = done.document
+    assert (done.status, document["status"]) == (5, "partial")
+    [error] = document["errors"]
+    assert error["code"] in {"touch_refused", "no_touch"}
+    [drill] = [check for check in document["data"]["checks"] if check["id"] == "key_drill"]
+    assert drill["result"] == "skip"
+    assert f"drill not held: {error['message']}" in drill["message"]
+    # Of all keys, it is no error that one was not there to be touched.
+    done = run("health", "--drill", "--wait", "0.5")
+    assert done.status == 0
+    assert f"not checked: {drill['message']}" in done.out
+    done = main(["health", "--drill", "--nagios", "-k", well, "--wait", "0.5"])
+    assert done == 3
+
+
+def test_what_concerns_all_keys_is_accepted_without_one(run, write):
+    write(*(replace(key(name), model="Model") for name in ("blue", "green")))
+    found = run("health", "accept", "models", "-k", "blue", "--json").error
+    assert (found["code"], found["hint"]) == (
+        "finding_not_found",
+        "it is about all keys together, so leave -k, --account and --owner out",
+    )
+
+
+def test_a_dry_run_of_accepting_changes_nothing(run, well, home):
+    before = (home / "accepted.json").read_bytes()
+    for arguments in (("scan", "--remove"), ("pin_length", "--reason", "another")):
+        done = run("health", "accept", *arguments, "--dry-run", "--json").document["data"]
+        assert done["changed"] is False
+        assert len(done["accepted"]) == (3 if "--remove" in arguments else 4)
+    assert done["accepted"][1]["reason"] == "another"
+    assert "this was a dry run" in run("health", "accept", "scan", "--remove", "--dry-run").err
+    assert (home / "accepted.json").read_bytes() == before
+    assert well
+
+
+def test_accounts_of_two_owners_are_told_apart(run, write):
+    write(*(key(f"{owner}-{number}", owner=owner) for owner in ("kim", "lee") for number in (1, 2)))
+    write(*(key(f"{owner}-1", passkey(), owner=owner) for owner in ("kim", "lee")))
+    accept = ("health", "accept", "account_at_risk")
+    found = run(*accept, "--json").error
+    assert found["details"]["candidates"] == ["bank.example/kim of kim", "bank.example/kim of lee"]
+    assert found["hint"] == "say which one is meant with --owner OWNER"
+    [entry] = run(*accept, "--owner", "lee", "--json").document["data"]["accepted"]
+    assert (entry["account"], entry["owner"]) == ("kim", "lee")
+    assert "bank.example kim (lee)" in run("health", "accept", "--list").out
+    checks = run("health", "--json").document["data"]["checks"]
+    risks = {check["owner"]: check["accepted_until"] for check in checks if check["id"] == "account_at_risk"}
+    assert (risks["kim"], risks["lee"] is None) == (None, False)
+
+
+def test_a_folder_that_may_not_be_entered_is_an_error_of_the_inventory(run, home):
+    home.write_text("")
+    for command in ("health", "status"):
+        found = run(command, "--json").error
+        assert (found["code"], found["message"]) == ("store_unreadable", f"{home} cannot be read: not a directory")
+
+
 def test_the_report_shows_notes_and_what_was_not_checked():
     def check(name, result, **facts):
-        told = dict.fromkeys(("pairing", "rp_id", "account", "hint", "since", "accepted_until", "reason", "key"))
+        told = dict.fromkeys(
+            ("pairing", "rp_id", "account", "owner", "hint", "since", "accepted_until", "reason", "key")
+        )
         return HealthCheck(**(told | {"id": name, "result": result, "message": f"{name} is so"} | facts))
 
     checks = (
         check("a", CheckResult.FAIL, hint="first\nsecond"),
         check("b", CheckResult.WARN, hint="first\nsecond"),
+        check("g", CheckResult.WARN, hint="another"),
+        check("h", CheckResult.WARN, hint="first\nsecond"),
         check("c", CheckResult.OK, hint="by the way"),
         check("d", CheckResult.OK),
+        check("e", CheckResult.SKIP),
         check("e", CheckResult.SKIP),
         check("f", CheckResult.WARN, accepted_until="2099-01-01T00:00:00Z", reason="old"),
     )
@@ -283,6 +353,11 @@ def test_the_report_shows_notes_and_what_was_not_checked():
         "  second",
         "warning: b is so [b]",
         "  (what to do: as above)",
+        "warning: g is so [g]",
+        "  another",
+        "warning: h is so [h]",
+        "  first",
+        "  second",
         "note: c is so [c]",
         "  by the way",
         "accepted until 2099-01-01: f is so [f]: old",
@@ -438,6 +513,23 @@ def test_the_rule_is_written_where_root_can_fetch_it(units, home):
     assert f"sudo install -m 644 {shlex.quote(str(rule))} /etc/udev/rules.d/" in done["commands"]
     text = rule.read_text()
     assert 'ENV{SYSTEMD_USER_WANTS}+="keyctl-health-plug.service"' in text
+
+
+def test_a_dry_run_of_the_timer_writes_nothing(units, run, home, tmp_path):
+    done = units("--write", "--on-plug", "--dry-run")
+    assert done["changed"] is False
+    assert len(done["written"]) == 4
+    assert run("health", "timer", "--write", "--dry-run").out.startswith("would be written: ")
+    assert not (tmp_path / "config").exists()
+    assert not (home / "state").exists()
+
+
+def test_no_unit_is_left_behind_where_the_rule_cannot_be_written(units, run, home, tmp_path):
+    assert units()
+    home.mkdir(exist_ok=True)
+    (home / "state").write_text("")
+    assert run("health", "timer", "--write", "--on-plug").status == 6
+    assert not (tmp_path / "config").exists()
 
 
 @pytest.mark.parametrize("kind", ["file", "link", "folder"])

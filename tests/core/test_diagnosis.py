@@ -61,6 +61,7 @@ KEEPING = Keeping(
     state_open_to_others=False,
     now="2026-06-01T08:00:00Z",
     newest="2026-05-31T08:00:00Z",
+    noted="2026-06-01T07:00:00Z",
     in_keyring=("blue",),
     keyring_problem=None,
     timer=(),
@@ -558,3 +559,10 @@ def test_no_timer_and_no_token_are_no_matter():
     facts = keeping(timer=(), linger=False, in_keyring=(), keyring_problem="there is none")
     assert findings(facts) == []
     assert not {"timer", "keyring"} & {check.id for check in diagnose(facts).checks}
+
+
+def test_a_clock_that_was_set_back_since_keyctl_ran_is_a_warning():
+    found = finding(keeping(noted="2026-06-03T08:00:00Z"))
+    assert (found.id, found.result) == ("clock", CheckResult.WARN)
+    assert "set back: keyctl ran at 2026-06-03T08:00:00Z" in found.message
+    assert not findings(keeping(noted=None))

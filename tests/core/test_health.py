@@ -17,12 +17,13 @@ from keyctl.core.health_results import Acceptance
 from keyctl.core.health_table import RULES, rule_of
 from keyctl.core.inventory import Recovery
 from keyctl.core.inventory_digest import digest
+from keyctl.core.loss_steps import Step, StepKind
 from keyctl.core.pairings import Method, StoredRecord
 from keyctl.core.results import CheckResult
-from keyctl.model import KeyState
+from keyctl.model import KeyState, Recognition
 
 from .coverage_parts import NOW, derived, inventory_of, key, pairing, passkey, registration, service
-from .health_parts import EMPTY, ago, facts, key_facts, known, one, pairing_facts, results
+from .health_parts import EMPTY, ago, facts, key_facts, known, list_of, one, pairing_facts, results
 
 FRESH = {"verified_at": ago(1), "verified_by": "00000000000000e1"}
 
@@ -61,6 +62,13 @@ def test_a_seed_that_is_not_trusted_is_told(trusted, found):
 def test_a_drill_is_due_after_90_days_and_a_broken_pairing_fails(told, found):
     record = replace(pairing("blue", "green", **FRESH), **told)
     assert pairing_results(record, seed_trusted=True).get("pairing_drill") == found
+
+
+def test_a_drill_that_was_not_held_is_no_success():
+    record = pairing("blue", "green", **FRESH)
+    assert pairing_results(record, seed_trusted=True, drill_omission="no PIN")["pairing_drill"] == "skip"
+    late = replace(record, verified_at=ago(90))
+    assert pairing_results(late, seed_trusted=True, drill_omission="no PIN")["pairing_drill"] == "warn"
 
 
 def test_a_failed_drill_of_just_now_is_told():
@@ -158,6 +166,12 @@ def test_lost_reset_and_virtual_keys_are_no_second_key():
     for state, virtual in ((KeyState.LOST, False), (KeyState.RESET, False), (KeyState.ACTIVE, True)):
         inventory = inventory_of(key("blue"), key("green", state=state, virtual=virtual))
         assert "two_keys" in results(whole(inventory)), (state, virtual)
+
+
+def test_keys_of_one_model_with_two_aaguids_are_of_one_model():
+    two = [replace(key(name), model="YubiKey 5", aaguid=name) for name in ("blue", "green")]
+    assert results(whole(inventory_of(*two)))["models"] == "warn"
+    assert "models" not in results(whole(inventory_of(two[0], replace(two[1], model=None))))
 
 
 def test_models_that_nobody_knows_are_not_judged():
@@ -262,6 +276,7 @@ def accepting(found, **more):
         "pairing_id": found.pairing_id,
         "rp_id": found.rp_id,
         "account": found.account,
+        "owner": found.owner,
         "result": found.result,
         "severity": found.severity,
         "token": found.token,
@@ -304,6 +319,59 @@ def test_it_counts_again_when_it_gets_worse():
     assert diagnosed(finding(severity=0), accepted=accepted).result is CheckResult.OK
     assert diagnosed(finding(severity=2), accepted=accepted).result is CheckResult.WARN
     assert diagnosed(finding(result=CheckResult.FAIL), accepted=accepted).result is CheckResult.FAIL
+
+
+def test_more_of_the_same_counts_again():
+    """Each with what was there when it was accepted, and what is there now."""
+    in_step = pairing("blue", "green", method=Method.REGISTRATION, **FRESH)
+
+    def gaps(count):
+        held = [passkey(f"{number}.example") for number in range(count)]
+        inventory = inventory_of(known(held=held), known("green"), in_step)
+        return one(facts(inventory=inventory, pairings=(pairing_facts(in_step),)), "pairing_gaps")
+
+    def wrong(*targets):
+        record = pairing("blue", "green", *map(derived, targets), **FRESH)
+        return one(facts(pairings=(pairing_facts(record, not_recomputed=targets),)), "derived_keys")
+
+    def ahead(*names):
+        return one(whole(inventory_of(*(replace(key(name), added_at=ago(-9)) for name in names))), "future")
+
+    def back(counter):
+        told = key_facts(recognition=Recognition.COUNTER_BACK)
+        return one(facts(replace(told, highest_counter=counter)), "counter")
+
+    def left(count):
+        steps = (Step(id="0" * 10, done=False, done_at=None, kind=StepKind.REVOKE, text="do it"),) * count
+        return one(facts(replace(key_facts(known(state=KeyState.LOST)), open_steps=steps)), "lost_key")
+
+    for before, after in (
+        (gaps(1), gaps(7)),
+        (wrong("ssh:a"), wrong("ssh:b")),
+        (ahead("blue"), ahead("blue", "green")),
+        (back(9), back(12)),
+        (left(2), left(3)),
+    ):
+        assert diagnosed(before, accepted=[accepting(before)]).result is CheckResult.OK
+        assert diagnosed(after, accepted=[accepting(before)]).result is not CheckResult.OK
+
+
+def test_accounts_of_one_name_are_accepted_for_each_owner():
+    keys = [key(f"{owner} key", passkey(), owner=owner) for owner in ("kim", "lee")]
+    risks = [risk for risk in list_of(whole(inventory_of(*keys))) if risk.id == "account_at_risk"]
+    assert [risk.owner for risk in risks] == ["kim", "lee"]
+    assert [risk.message.split(" is ")[0] for risk in risks] == [
+        f"bank.example (kim) of {who}" for who in ("kim", "lee")
+    ]
+    assert len({risk.mark for risk in risks}) == 2
+    counting = [check.owner for check in diagnosed(*risks, accepted=[accepting(risks[0])]).checks if check.counts]
+    assert counting == ["lee"]
+    # An older keyctl told no owners apart: what was accepted then stays so.
+    assert diagnosed(*risks, accepted=[accepting(risks[0], owner=None)]).result is CheckResult.OK
+    # And nobody's account is not everybody's.
+    alone = one(whole(inventory_of(key("blue", passkey()), key("green"))), "account_at_risk")
+    assert alone.owner == ""
+    assert diagnosed(*risks, accepted=[accepting(alone)]).result is CheckResult.WARN
 
 
 def test_the_name_of_a_key_may_change():

@@ -194,3 +194,36 @@ def test_a_key_that_cannot_be_opened_is_unreachable(code, result):
     finding = one(facts(unreachable=(device,)), "unreachable")
     assert (finding.result, finding.key) == (result, "usb:/dev/hidraw3")
     assert finding.hint
+
+
+def test_a_drill_that_was_not_held_is_no_success():
+    told = replace(key_facts(), drill_omission="the touch was refused")
+    assert results(facts(told)) == {"key_drill": "skip"}
+    assert one(facts(told), "key_drill").message.endswith("; drill not held: the touch was refused")
+    late = replace(key_facts(known(enrolled_at=ago(90))), drill_omission="the touch was refused")
+    assert results(facts(late)) == {"key_drill": "warn"}
+
+
+def test_a_drill_that_never_was_is_told_in_words():
+    told = one(facts(key_facts(known(enrolled_at=ago(-9)))), "key_drill").message
+    assert told == "blue never proved itself with a touch"
+
+
+def test_a_locked_stranger_shows_its_tries():
+    locked = reading(recognition=Recognition.LOCKED, tries_left=1, change_required=True)
+    stranger = KeyFacts(label="usb:x", known=None, reading=locked)
+    found = results(facts(stranger, inventory=inventory_of(known()), whole=True))
+    assert (found["recognition"], found["pin_tries"], found["pin_change"]) == ("skip", "fail", "warn")
+
+
+def test_before_a_reset_comes_what_would_be_lost():
+    hint = one(facts(key_facts(known("my key"), tries_left=0)), "pin_tries").hint
+    assert hint.index("`keyctl coverage --without 'my key'`") < hint.index("`keyctl reset -k 'my key'`")
+    stranger = KeyFacts(label="usb:x", known=None, reading=reading(tries_left=0))
+    assert one(facts(stranger), "pin_tries").hint.startswith("only `keyctl reset -k usb:x`")
+
+
+def test_a_short_pin_length_is_told_to_be_the_keys_own():
+    hint = one(facts(key_facts(min_pin_length=4)), "pin_length").hint
+    assert "`keyctl health accept pin_length -k blue`" in hint
+    assert "pin change" not in hint

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from keyctl.cli import health_text
 from keyctl.core import times
+from keyctl.core.pairings import Method
 from keyctl.core.results import CheckResult
-from keyctl.errors import KeyChoiceError, NotFoundError, StoreError, UsageError
+from keyctl.errors import KeyChoiceError, NotFoundError, PinError, StoreError, UsageError
 from keyctl.model import Waits
 from keyctl.operations import accepting, checking, inventory_files, pair_verifying, unattended_setup
 from keyctl.operations.accepting import Choice
@@ -80,20 +82,24 @@ def test_an_unreadable_inventory_is_an_error(two, check):
         check()
 
 
-def test_few_tries_are_a_failure_and_none_is_spent(two, check):
-    # Somebody else's wrong PINs.
+def give_wrong_pin(desk, name):
+    """As somebody else does, who plugs the key in for it."""
     from fido2.ctap import CtapError
     from fido2.ctap2 import ClientPin, Ctap2
 
     from keyctl.virtual.device import VirtualDevice
 
+    with VirtualDevice(desk.folder, name) as device, pytest.raises(CtapError):
+        ClientPin(Ctap2(device)).get_pin_token("000000", ClientPin.PERMISSION.CREDENTIAL_MGMT)
+    keys.unplug(desk.folder, name)
+    keys.plug(desk.folder, name)
+
+
+def test_few_tries_are_a_failure_and_none_is_spent(two, check):
     while (left := two.tries("blue")) > 0:
-        keys.unplug(two.folder, "blue")
-        keys.plug(two.folder, "blue")
         assert (("pin_tries", "blue") in found(check())) is (left <= 2)
         assert two.tries("blue") == left
-        with VirtualDevice(two.folder, "blue") as device, pytest.raises(CtapError):
-            ClientPin(Ctap2(device)).get_pin_token("000000", ClientPin.PERMISSION.CREDENTIAL_MGMT)
+        give_wrong_pin(two, "blue")
     health = check()
     [tries] = [one for one in health.checks if (one.id, one.key) == ("pin_tries", "blue")]
     assert tries.result is CheckResult.FAIL
@@ -336,11 +342,16 @@ def test_only_named_keys_are_drilled(two, check, person):
     assert health_files.read_drill(two.home, two.record("red").id) is not None
 
 
-@pytest.mark.parametrize("name", ["nobody", "virtual:blue"])
-@pytest.mark.usefixtures("two")
-def test_a_drill_is_of_keys_with_names(check, person, name):
+@pytest.mark.parametrize("name", ["nobody", "virtual:other"])
+def test_a_drill_is_of_keys_with_names(two, check, person, name):
+    two.new("other", "fido2.0")
     with pytest.raises(UsageError):
         check(name, drill=True, who=person(), touch_s=5.0)
+
+
+def test_a_drill_of_the_key_at_a_place_is_of_the_key_that_is_there(two, check, person):
+    check("virtual:blue", drill=True, who=person(), touch_s=5.0)
+    assert health_files.read_drill(two.home, two.record("blue").id) is not None
 
 
 def test_a_drill_by_hand_counts(pairs, check):
@@ -353,10 +364,10 @@ def test_a_drill_by_hand_counts(pairs, check):
 
 @pytest.fixture
 def accept(desk, person):
-    def accept(name, key=None, account=None, until=None, reason=None):
+    def accept(name, key=None, account=None, owner=None, until=None, reason=None, dry_run=False):
         circumstances = desk.circumstances(person(attended=False))
-        choice = Choice(id=name, key=key, account=account)
-        return accepting.accept(circumstances, choice, until=until, reason=reason).accepted
+        choice = Choice(id=name, key=key, account=account, owner=owner)
+        return accepting.accept(circumstances, choice, until=until, reason=reason, dry_run=dry_run).accepted
 
     return accept
 
@@ -369,10 +380,10 @@ def test_an_accepted_finding_counts_again_when_it_is_taken_back(two, check, acce
     assert ("pin_length", "blue") not in found(check())
     circumstances = two.circumstances(person())
     assert accepting.every(circumstances).accepted == (entry,)
-    assert accepting.remove(circumstances, Choice(id="pin_length")).accepted == ()
+    assert accepting.remove(circumstances, Choice(id="pin_length"), dry_run=False).accepted == ()
     assert ("pin_length", "blue") in found(check())
     with pytest.raises(NotFoundError):
-        accepting.remove(circumstances, Choice(id="pin_length"))
+        accepting.remove(circumstances, Choice(id="pin_length"), dry_run=False)
 
 
 def test_of_several_the_one_that_is_meant_has_to_be_named(two, accept):
@@ -438,3 +449,59 @@ def test_an_account_is_chosen_by_its_site_and_name(desk, check, accept):
     accept("account_at_risk", account="one.example/kim")
     at_risk = {one.rp_id for one in check().checks if one.id == "account_at_risk" and one.counts}
     assert at_risk == {"two.example"}
+
+
+def test_what_pairings_have_is_accepted_for_one_of_them(desk, accept, person):
+    records = {name: desk.know(name, pin=True) for name in ("one", "two", "three")}
+    from tests.core.coverage_parts import pairing
+
+    for backup in ("two", "three"):
+        made = pairing("one", backup, method=Method.REGISTRATION)
+        desk.put(replace(made, primary_id=records["one"].id, backup_id=records[backup].id))
+    for meant in (None, "one"):
+        with pytest.raises(NotFoundError) as raised:
+            accept("pairing_drill", meant)
+        assert raised.value.code == "finding_ambiguous"
+        assert set(raised.value.details.candidates) == {"one/two", "one/three"}
+        assert "-k one/" in raised.value.hint
+    assert [entry.pairing for entry in accept("pairing_drill", "two")] == ["one/two"]
+    assert {entry.pairing for entry in accept("pairing_drill", "one/three")} == {"one/two", "one/three"}
+    circumstances = desk.circumstances(person())
+    left = accepting.remove(circumstances, Choice(id="pairing_drill", key="one/two"), dry_run=False)
+    assert [entry.pairing for entry in left.accepted] == ["one/three"]
+    with pytest.raises(NotFoundError):
+        accepting.remove(circumstances, Choice(id="pairing_drill", key="two"), dry_run=False)
+    assert not accepting.remove(circumstances, Choice(id="pairing_drill", key="one"), dry_run=False).accepted
+
+
+def test_a_key_is_meant_by_its_place_too(two, accept, person):
+    keys.plug(two.folder, "green")
+    [entry] = accept("pin_length", "virtual:green")
+    assert entry.key == "green"
+    circumstances = two.circumstances(person())
+    assert not accepting.remove(circumstances, Choice(id="pin_length", key="virtual:green"), dry_run=False).accepted
+
+
+def test_a_drill_without_the_pin_is_none_of_the_pairing(pairs, check, person):
+    who = person(attended=False)
+    who.pin = _no_pin
+    health = check(drill=True, who=who, touch_s=5.0)
+    [drill] = [one for one in health.checks if one.id == "pairing_drill"]
+    assert drill.result is CheckResult.WARN
+    assert drill.message.endswith("never had a drill; drill not held: no PIN")
+    assert pairs.desk.inventory.pairings[0].verified_at is None
+
+
+def _no_pin(_request):
+    raise PinError("pin_required", "no PIN")
+
+
+def test_a_locked_key_with_one_try_left_is_told(desk, check):
+    desk.know("strict", pin=True)
+    desk.always_uv("strict")
+    while desk.tries("strict") > 1:
+        give_wrong_pin(desk, "strict")
+    health = check()
+    assert ("pin_tries", "virtual:strict") in found(health)
+    report = health_text.report(health)
+    assert report.count("strict may be virtual:strict, which wants its PIN before it says so") == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ ACCEPTANCE = Acceptance(
     pairing_id=None,
     rp_id=None,
     account=None,
+    owner=None,
     result=CheckResult.WARN,
     severity=0,
     token=None,
@@ -37,6 +39,7 @@ CHECK = HealthCheck(
     pairing=None,
     rp_id=None,
     account=None,
+    owner=None,
     result=CheckResult.WARN,
     message="blue was never read",
     hint="scan it",
@@ -75,7 +78,8 @@ def test_a_file_sets_what_it_names(home):
         ("scan_days = 30\nscan_days = 31", r"is not TOML.*line 2"),
         ("scan_days =", r"is not TOML.*line 1"),
         (b"a = 1\n\xff\n", r"is not UTF-8 in line 2"),
-        (b"x" * 70_000, r"is too large"),
+        (b"x" * 70_000, r"is not a plain file of reasonable size"),
+        (f"\nscan_days = {'7' * 5000}", r"is wrong in line 2: the number is too long"),
         ("a = " + "[" * 20_000, r"is not TOML"),
     ],
 )
@@ -98,6 +102,13 @@ def test_a_link_and_a_folder_are_no_limits(home):
         health_files.read_limits(home)
 
 
+def test_a_pipe_in_the_place_of_the_limits_is_not_waited_for(home):
+    home.mkdir()
+    os.mkfifo(home / "health.toml")
+    with pytest.raises(UsageError, match="is not a plain file"):
+        health_files.read_limits(home)
+
+
 def test_accepted_findings_come_back_and_expired_ones_go(home):
     other = replace(ACCEPTANCE, id="scan")
     assert health_files.read_acceptances(home) == ()
@@ -110,10 +121,21 @@ def test_accepted_findings_come_back_and_expired_ones_go(home):
     assert (home / "accepted.json").stat().st_mode & 0o777 == 0o600
 
 
+def test_an_acceptance_of_before_there_were_owners_is_of_all_of_them(home):
+    home.mkdir()
+    content = health_files.acceptances_to((ACCEPTANCE,)) | {"schema": 1}
+    del content["accepted"][0]["owner"]
+    (home / "accepted.json").write_text(json.dumps(content))
+    assert health_files.read_acceptances(home) == (ACCEPTANCE,)
+    kim = replace(ACCEPTANCE, owner="kim")
+    assert health_files.change_acceptances(home, (), (kim,), now=NOW) == (ACCEPTANCE, kim)
+    assert json.loads((home / "accepted.json").read_text())["schema"] == 2
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [
-        ({"schema": 2}, "store_newer"),
+        ({"schema": 3}, "store_newer"),
         ({"schema": 0}, "store_unreadable"),
         ({"kind": "drill"}, "store_unreadable"),
         ({"accepted": [{}]}, "store_unreadable"),

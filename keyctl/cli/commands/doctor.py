@@ -35,13 +35,13 @@ def _text(found: Diagnosis) -> str:
     """A paragraph for each finding, worst first, and a line for all that is fine."""
     from keyctl.cli import check_text
 
-    lines: list[str] = []
     summaries: dict[str, list[str]] = {result: [] for result in _SUMMARIES}
-    told: set[str] = set()
+    told = []
     for check in found.checks:
         if check.result in {"fail", "warn"} or (check.result == "ok" and check.hint):
-            lines += check_text.paragraph(check.result, check.message, check.hint, told)
+            told.append((check.result, check.message, check.hint))
         else:
             summaries[check.result].append(visible(check.message))
+    lines = check_text.paragraphs(told)
     lines += [f"{_SUMMARIES[result]}: {'; '.join(those)}" for result, those in summaries.items() if those]
     return "\n".join(lines)

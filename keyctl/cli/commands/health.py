@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from keyctl.cli.completions import owners
 from keyctl.cli.frame import Group, Outcome
 from keyctl.cli.options import settings_of, unicode_text
 
@@ -57,9 +58,10 @@ def COMMAND(context: click.Context, *, fail_on: str, drill: bool, nagios: bool) 
         return _for_nagios(context, drill=drill)
     from keyctl.operations import checking
 
-    health = checking.check(app.circumstances(context), settings.keys, drill=drill).health
+    checked = checking.check(app.circumstances(context), settings.keys, drill=drill)
+    health = checked.health
     found = _is_found(health, fail_on)
-    return Outcome(data=health, text=lambda: _text(health, settings), found=found, insists=found)
+    return Outcome(data=health, text=lambda: _text(health, settings), errors=checked.errors, found=found, insists=found)
 
 
 def _is_found(health: Health, fail_on: str) -> bool:
@@ -79,10 +81,13 @@ def _for_nagios(context: click.Context, *, drill: bool) -> Outcome:
     from keyctl.operations import checking
 
     try:
-        health = checking.check(app.circumstances(context), settings_of(context).keys, drill=drill).health
-        line, status = health_text.nagios(health)
+        checked = checking.check(app.circumstances(context), settings_of(context).keys, drill=drill)
     except KeyctlError as error:
         health, (line, status) = None, health_text.nagios_failure(error.message)
+    else:
+        health = checked.health
+        failure = next((error.message for error in checked.errors), None)
+        line, status = health_text.nagios(health) if failure is None else health_text.nagios_failure(failure)
     return Outcome(data=health, text=lambda: line, insists=True, foreign_status=status)
 
 
@@ -94,25 +99,36 @@ def _for_nagios(context: click.Context, *, drill: bool) -> Outcome:
     callback=unicode_text,
     help="Where several accounts have it: the account, its RP id, or RP/ACCOUNT.",
 )
+@click.option(
+    "--owner",
+    metavar="OWNER",
+    shell_complete=owners,
+    callback=unicode_text,
+    help="Whose account; '' for those without an owner.",
+)
 @click.option("--until", metavar="DATE", callback=unicode_text, help="Like 2027-01-31; without it, for a year.")
 @click.option("--reason", metavar="TEXT", callback=unicode_text, help="Why, for those who read it later.")
 @click.option("--list", "listing", is_flag=True, help="Show what is accepted.")
 @click.option("--remove", is_flag=True, help="Let it count again.")
+@click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
 @click.pass_context
 def _accept(
     context: click.Context,
     *,
     finding: str | None,
     account: str | None,
+    owner: str | None,
     until: str | None,
     reason: str | None,
     listing: bool,
     remove: bool,
+    dry_run: bool,
 ) -> Outcome:
     """Accept a finding that cannot be mended, like a flaw of a firmware that is fixed for ever, until a day.
 
     It is then shown last and does not count. It counts again when it gets worse, when its advisory changes, and when
-    the day has come. Where several keys have the finding, -k says which one is meant.
+    the day has come. Where several keys or pairings have the finding, -k says which one is meant: a key, a key of the
+    pairing, or PRIMARY/BACKUP.
     """
     from keyctl.cli import app
     from keyctl.operations import accepting
@@ -121,18 +137,19 @@ def _accept(
         raise click.UsageError("Give a finding's ID, or --list.", context)
     if (listing or remove) and (until is not None or reason is not None):
         raise click.UsageError("--until and --reason go with accepting only.", context)
-    if listing and (remove or account is not None):
+    if listing and (remove or dry_run or account is not None or owner is not None):
         raise click.UsageError("--list goes alone.", context)
     circumstances = app.circumstances(context)
     if finding is None:
         result = accepting.every(circumstances)
     else:
-        choice = accepting.Choice(id=finding, key=circumstances.wanted, account=account)
+        choice = accepting.Choice(id=finding, key=circumstances.wanted, account=account, owner=owner)
         if remove:
-            result = accepting.remove(circumstances, choice)
+            result = accepting.remove(circumstances, choice, dry_run=dry_run)
         else:
-            result = accepting.accept(circumstances, choice, until=until, reason=reason)
-    return Outcome(data=result, text=lambda: _accepted(result))
+            result = accepting.accept(circumstances, choice, until=until, reason=reason, dry_run=dry_run)
+    notes = ["nothing was changed: this was a dry run, and that is what would be accepted"] if dry_run else []
+    return Outcome(data=result, text=lambda: _accepted(result), notes=notes)
 
 
 def _accepted(result: AcceptedFindings) -> str:
@@ -145,6 +162,7 @@ def _accepted(result: AcceptedFindings) -> str:
 @click.option("--cron", is_flag=True, help="A line for crontab instead of systemd units.")
 @click.option("--on-plug", is_flag=True, help="Check a key when it is plugged in, too.")
 @click.option("--write", is_flag=True, help="Put the units in place, and say how to switch them on.")
+@click.option("--dry-run", is_flag=True, help="With --write: check everything, write nothing.")
 @click.option(
     "--notify-command",
     metavar="CMD",
@@ -152,7 +170,9 @@ def _accepted(result: AcceptedFindings) -> str:
     help="A line of sh that is run when something was found, instead of a notification on the desktop.",
 )
 @click.pass_context
-def _timer(context: click.Context, *, cron: bool, on_plug: bool, write: bool, notify_command: str | None) -> Outcome:
+def _timer(
+    context: click.Context, *, cron: bool, on_plug: bool, write: bool, dry_run: bool, notify_command: str | None
+) -> Outcome:
     """Print a systemd user service and its weekly timer, which check the keys and tell you when something is wrong.
 
     A weekly check nearly always misses the key: with --on-plug one is made whenever a key is plugged in. systemd and
@@ -163,6 +183,8 @@ def _timer(context: click.Context, *, cron: bool, on_plug: bool, write: bool, no
 
     if cron and (on_plug or write):
         raise click.UsageError("--cron prints a line and nothing else.", context)
+    if dry_run and not write:
+        raise click.UsageError("--dry-run goes with --write.", context)
     settings = settings_of(context)
     if settings.key is not None:
         raise click.UsageError("No key is needed here.", context)
@@ -170,15 +192,17 @@ def _timer(context: click.Context, *, cron: bool, on_plug: bool, write: bool, no
     if cron:
         files = timers.cron(program, environment, notify=notify_command)
     else:
+        writing = timers.Writing.NOT if not write else timers.Writing.DRY if dry_run else timers.Writing.DONE
         files = timers.systemd(
-            app.circumstances(context), program, environment, on_plug=on_plug, notify=notify_command, write=write
+            app.circumstances(context), program, environment, on_plug=on_plug, notify=notify_command, writing=writing
         )
-    return Outcome(data=files, text=lambda: _written(files) if write else files.content)
+    return Outcome(data=files, text=lambda: _written(files, dry_run=dry_run) if write else files.content)
 
 
-def _written(files: TimerFiles) -> str:
+def _written(files: TimerFiles, *, dry_run: bool) -> str:
+    written, then = ("would be written", "then run") if dry_run else ("written", "now run")
     return "\n".join(
-        [*(f"written: {path}" for path in files.written), "now run:", *(f"  {one}" for one in files.commands)]
+        [*(f"{written}: {path}" for path in files.written), f"{then}:", *(f"  {one}" for one in files.commands)]
     )
 
 

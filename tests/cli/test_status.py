@@ -1,0 +1,81 @@
+"""The first screen: what of the last check it shows, and what it says where nothing is noted."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+
+from keyctl.core import times
+
+from ..core.coverage_parts import key, pairing, passkey  # noqa: TID252  # found by path: there is no package to name
+
+FAR = "2099-01-01T00:00:00Z"
+
+
+@pytest.fixture
+def screen(run):
+    """What the first screen says for people, its folded lines as one, and for scripts."""
+
+    def screen():
+        text = re.sub(r"\n {3,}", " ", run().out)
+        return text, run("status", "--json").document["data"]
+
+    return screen
+
+
+def test_all_findings_are_counted_though_few_are_shown(run, write, screen):
+    write(key("blue", *(passkey(f"site{number}.example") for number in range(40))), key("green"))
+    assert run("health").status == 10
+    text, data = screen()
+    counts = data["last_check"]["counts"]
+    assert counts["warn"] + counts["fail"] > 40
+    assert f"and {counts['warn'] + counts['fail'] - 5} more: `keyctl health`" in text
+
+
+def test_a_check_of_nothing_is_none_once_keys_are_there(run, write, screen):
+    assert run("health").status == 10
+    assert "no key is known" in screen()[0]
+    write(key("blue"), key("green"))
+    text, data = screen()
+    assert (data["last_check"], data["findings"]) == (None, [])
+    assert "nothing can be checked" not in text
+
+
+def test_a_check_that_is_still_to_come_is_none(run, write, screen, home):
+    write(key("blue"), key("green"))
+    assert run("health").status == 10
+    path = home / "state" / "last-check.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"at": FAR}))
+    assert screen()[1]["last_check"] is None
+
+
+def test_what_was_found_goes_with_its_key_and_its_pairing(run, write, screen):
+    made = pairing("blue", "green")
+    write(key("blue"), key("green"), key("red"), made)
+    assert run("health").status == 10
+    about = {(one["key"], one["pairing"]) for one in screen()[1]["findings"]}
+    assert {("blue", None), ("red", None), (None, "blue/green")} <= about
+    before = screen()[1]["last_check"]["counts"]["warn"]
+    now = times.now()
+    assert run("forget", "red", "--confirm", "red").status == 0
+    write(key("blue", state="lost", changed={"state": now}), replace(made, retired_at=now))
+    data = screen()[1]
+    assert {(one["key"], one["pairing"]) for one in data["findings"]} & about == {("green", None), (None, None)}
+    assert data["last_check"]["counts"]["warn"] < before
+    # That it is lost is found by the next check, and goes when it is found again.
+    assert run("health").status == 10
+    assert "lost_key" in {one["id"] for one in screen()[1]["findings"]}
+    write(key("blue"))
+    assert "lost_key" not in {one["id"] for one in screen()[1]["findings"]}
+
+
+def test_keys_that_hold_no_passkeys_are_not_to_be_read_again(write, screen):
+    write(key("blue"), replace(key("green"), passkeys_read_at=times.now()))
+    assert "none noted yet: `keyctl scan`" in screen()[0]
+    write(replace(key("blue"), passkeys_read_at=times.now()))
+    text, data = screen()
+    assert data["scanned"] is True
+    assert "your keys hold no passkeys; second factors are noted with `keyctl service add NAME --on KEY`" in text
