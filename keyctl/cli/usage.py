@@ -32,7 +32,8 @@ def _message(error: click.ClickException, context: click.Context) -> str:
     if _is_extra(error):
         names = " ".join(argument.make_metavar(context) for argument in _arguments(context))
         return f"{context.command_path} takes no argument{f' but {names}' if names else ''}"
-    if isinstance(error, click.exceptions.NoSuchCommand) and _asks_for_pin(context):
+    # No command is called by a number, but many a PIN is one.
+    if isinstance(error, click.exceptions.NoSuchCommand) and (_asks_for_pin(context) or error.command_name.isdigit()):
         return f"{context.command_path} has no such command"
     if isinstance(error, click.exceptions.NoSuchCommand | click.NoSuchOption):
         return error.message

@@ -21,7 +21,7 @@ def COMMAND(context: click.Context, *, shell: str) -> Outcome:  # noqa: N802  # 
 
     \b
     ~/.bashrc                   eval "$(keyctl completion bash)"
-    ~/.zshrc                    eval "$(keyctl completion zsh)"
+    ~/.zshrc, after compinit    eval "$(keyctl completion zsh)"
     ~/.config/fish/config.fish  keyctl completion fish | source
     $PROFILE of PowerShell      keyctl completion powershell | Out-String | iex
     """  # noqa: D301  # Click wants the control character
