@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from keyctl.cli import check_text, pair_text, tables
 from keyctl.core import times
 from keyctl.core.text import visible
-from keyctl.model import KeyState
+from keyctl.model import Access, KeyState, Recognition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,15 +49,21 @@ def _key(key: Key) -> str:
     if key.state in {KeyState.LOST, KeyState.RESET}:
         facts.append(key.state.value)
     if key.connected:
-        facts.append("connected" if key.id is not None else "no name yet")
-        if key.access is not None and key.access != "ok":
-            facts.append("cannot be opened")
+        facts.append(_connected(key))
     elif key.location:
         facts.append(key.location)
     elif key.last_seen is not None:
         facts.append(f"last seen {times.day(key.last_seen)}")
     told = ", ".join(fact for fact in facts if fact)
     return visible(f"{key.label}: {told}" if told else key.label)
+
+
+def _connected(key: Key) -> str:
+    if key.id is not None:
+        return "connected" if key.access is Access.OK else "connected, cannot be read"
+    if key.access is not Access.OK:
+        return "cannot be opened or read"
+    return "wants its PIN first" if key.recognition is Recognition.LOCKED else "no name yet"
 
 
 def _pairing_line(pairing: PairingView) -> str:

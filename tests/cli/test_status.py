@@ -79,3 +79,11 @@ def test_keys_that_hold_no_passkeys_are_not_to_be_read_again(write, screen):
     text, data = screen()
     assert data["scanned"] is True
     assert "your keys hold no passkeys; second factors are noted with `keyctl service add NAME --on KEY`" in text
+
+
+def test_a_key_that_says_nothing_gets_no_name(run, virtual, blue, screen):
+    assert run("add", "blue", "-k", blue).status == 0
+    virtual.set("blue", "fault=1:busy")
+    text, data = screen()
+    assert "virtual:blue: cannot be opened or read" in text
+    assert data["next_step"]["command"] != "keyctl add NAME -k virtual:blue"
