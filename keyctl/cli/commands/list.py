@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from keyctl.cli.completions import owners
 from keyctl.cli.frame import Command, Outcome
+from keyctl.core import advice
 from keyctl.core.text import visible
 from keyctl.model import KeyState, Role
 
@@ -29,7 +31,7 @@ _WHERE_TOLD = frozenset({"OWNER", "FIRMWARE", "SERIAL", "LOCATION"})
 @click.command(name="list", cls=Command, short_help="Show every security key that is connected or known.")
 @click.option("--connected", is_flag=True, help="Only keys that are plugged in or on a reader.")
 @click.option("--known", is_flag=True, help="Only keys that have a name.")
-@click.option("--owner", help="Only keys of this owner; '' for none.")
+@click.option("--owner", shell_complete=owners, help="Only keys of this owner; '' for none.")
 @click.option("--role", type=click.Choice(["primary", "backup", "spare"]), help="Only keys with this role.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values with a header.")
 @click.pass_context
@@ -50,7 +52,7 @@ def COMMAND(  # noqa: N802  # the name by which the catalogue finds it
     if found.others and (known or owner is not None or role is not None):
         notes: tuple[str, ...] = ("no key meets these conditions; `keyctl list` shows all",)
     else:
-        notes = ("no security key found; plug one in, or try `keyctl demo`", *found.obstacles)
+        notes = (f"no security key found: {advice.NO_KEY}", *found.obstacles)
     return Outcome(
         data={"keys": keys},
         text=lambda: _csv(keys) if as_csv else _table(keys),
