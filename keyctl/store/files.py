@@ -157,7 +157,7 @@ def lock(path: Path, wait_s: float = 0.0) -> Iterator[None]:
             if time.monotonic() >= deadline:
                 raise StoreError(
                     "store_locked",
-                    f"another keyctl is using {path.name}",
+                    f"another keyctl is changing something in {visible(str(path.parent))}",
                     "wait for it, or give --wait SECONDS",
                     details=Details(file=str(path)),
                 )
