@@ -139,12 +139,13 @@ def lose(
     inventory, after, record, errors = there
     # What was lost with it counts, whether that could be noted or not.
     with_computer = with_computer or record.with_computer
+    connected = _connected(circumstances, after)
     loss = Loss(
         name=known.name,
-        key=recognising.absent(after, circumstances.state),
+        key=connected or recognising.absent(after, circumstances.state),
         changed=not dry_run and (after.state is not known.state or record != before),
         lost_at=unfinished_losses.lost_at(after),
-        plugged_in=_is_plugged_in(circumstances, known),
+        plugged_in=connected is not None,
         with_computer=with_computer,
         read=None,
         steps=loss_plan.plan(inventory, after, with_computer=with_computer, ticked=record.done),
@@ -297,9 +298,10 @@ def _step_id(steps: Sequence[Step], known: KnownKey, text: str) -> str:
     raise NotFoundError("step_not_found", f"there is no step {text} after the loss of {known.name}", hint)
 
 
-def _is_plugged_in(circumstances: Circumstances, known: KnownKey) -> bool:
+def _connected(circumstances: Circumstances, known: KnownKey) -> Key | None:
+    """The key as it is connected, in the state that the inventory is to have it; None: it is not."""
     connected = listing.list_keys(circumstances, listing.Filter(connected=True)).keys
-    return any(key.id == known.id for key in connected)
+    return next((replace(key, state=known.state) for key in connected if key.id == known.id), None)
 
 
 def _remarks(loss: Loss, after: KnownKey, *, wanted: bool, errors: Sequence[KeyctlError]) -> Iterable[str]:

@@ -247,6 +247,8 @@ def test_a_lost_key_that_is_plugged_in_is_not_lost(desk, person):
     desk.know("blue")
     loss = lose(desk, person())
     assert loss.plugged_in
+    assert loss.key is not None
+    assert (loss.key.connected, loss.key.selector, loss.key.state) == (True, "virtual:blue", KeyState.LOST)
     assert loss.remarks == ("blue is plugged in, so it is not lost: `keyctl found blue` takes that back",)
     keys.unplug(desk.folder, "blue")
     assert not lose(desk, person()).plugged_in
