@@ -194,20 +194,28 @@ class Person:
                 f"give --confirm {quoted(text)} if that is what you mean",
             )
 
-    def fingerprint(self, question: str, fingerprint: str) -> None:
-        """Have it typed as the other screen shows it, or given as ``--confirm``."""
+    def can_compare(self, fingerprint: str) -> bool:
+        """Whether it is the one given as ``--confirm``, or can be typed."""
         from keyctl.core import fingerprints
 
         if self._confirm is not None:
-            if not fingerprints.matches(fingerprint, self._confirm):
-                raise _other_fingerprint("--confirm is not")
-            return
+            return fingerprints.matches(fingerprint, self._confirm)
         if not self._terminal:
             raise UsageError(
                 "confirm_required",
                 f"this wants a fingerprint to be compared, and {self._nobody_to_ask}",
                 "give --confirm FINGERPRINT: all four groups, from paper or from the screen of the other computer",
             )
+        return True
+
+    def fingerprint(self, question: str, fingerprint: str) -> None:
+        """Have it typed as the other screen shows it, or given as ``--confirm``."""
+        from keyctl.core import fingerprints
+
+        if not self.can_compare(fingerprint):
+            raise _other_fingerprint("--confirm is not")
+        if self._confirm is not None:
+            return
         prompt = "Type all four groups of it: "
         for attempt in range(_FINGERPRINT_ROUNDS):
             typed = _asked(f"{question}\n{prompt}" if attempt == 0 else prompt).strip()

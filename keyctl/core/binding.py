@@ -134,6 +134,11 @@ class Offer:
     #: Of the seed: with the same leaf, or none.
     seed_attestation: Attestation
 
+    @property
+    def vouched_by(self) -> str:
+        """Who vouches for the seed's credential: the format of its attestation, or ``none``."""
+        return self.seed_attestation.format if self.seed_attestation.chain else self.attestation.format
+
 
 @dataclass(frozen=True, kw_only=True)
 class Exercise:

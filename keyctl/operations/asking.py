@@ -100,6 +100,13 @@ class Asker(Protocol):
             DeclinedError: Something else was given.
         """
 
+    def can_compare(self, fingerprint: str) -> bool:
+        """Whether a person is there to compare *fingerprint*, or ``--confirm`` is the same; nobody is asked.
+
+        Raises:
+            UsageError: There is nobody to ask (``confirm_required``).
+        """
+
     def fingerprint(self, question: str, fingerprint: str) -> None:
         """Have a seed's fingerprint typed that another screen or sheet shows, or given as ``--confirm``.
 

@@ -56,6 +56,10 @@ class Through:
         """Ask the other one."""
         self._asker.check_given(text, typed=typed)
 
+    def can_compare(self, fingerprint: str) -> bool:
+        """Ask the other one."""
+        return self._asker.can_compare(fingerprint)
+
     def fingerprint(self, question: str, fingerprint: str) -> None:
         """Ask the other one."""
         self._asker.fingerprint(question, fingerprint)

@@ -10,7 +10,7 @@ import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from keyctl.core import arkg, binding, derivations, fingerprints, times
+from keyctl.core import derivations, fingerprints, times
 from keyctl.core.names import quoted
 from keyctl.core.pairings import Method, Pairing, with_copy
 from keyctl.core.text import visible
@@ -26,7 +26,7 @@ from keyctl.operations import (
     pair_leftovers,
     pair_recording,
     pair_views,
-    seed_making,
+    seed_trust,
     unlocking,
 )
 from keyctl.store import inventory as store
@@ -138,20 +138,9 @@ def _proved(offered: SeedFile, source: str) -> str:
     """The fingerprint of the seed that the evidence proves to be held by one key, whosever that is."""
     if offered.method is not Method.ARKG:
         raise _refused(source, f"the method {offered.method} cannot be proved by a file")
-    seed = offered.seed
-    points = derivations.public_seed(seed)
-    if seed.evidence is None:
-        raise _refused(source, "it holds no evidence that the backup key holds the seed")
-    try:
-        offer = binding.verify(seed.evidence)
-    except arkg.ArkgError as error:
-        raise _refused(source, str(error)) from error
-    if offer.seed != points:
-        raise _refused(source, "its evidence is for another seed")
-    if (offer.credential_id, offer.signing_handle) != (seed.credential_id, seed.key_handle):
-        raise _refused(source, "its evidence is for another credential")
-    if seed.attestation != seed_making.attestation_of(offer):
-        raise _refused(source, "its evidence has another attestation than it says")
+    points = derivations.public_seed(offered.seed)
+    if (why := seed_trust.unproved(offered.seed)) is not None:
+        raise _refused(source, why)
     return fingerprints.of_seed(points)
 
 

@@ -13,7 +13,6 @@ from keyctl.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from keyctl.core.arkg import SeedPublicKey
-    from keyctl.core.binding import Offer
     from keyctl.device.seeds import Policy
     from keyctl.device.session import Session
     from keyctl.model import Key
@@ -79,7 +78,7 @@ def make_arkg(session: Session, circumstances: Circumstances) -> NewSeed:
             key_handle=made.offer.signing_handle,
             credential_id=made.credential_id,
             user_id=made.user_id,
-            attestation=attestation_of(made.offer),
+            attestation=made.offer.vouched_by,
             evidence=evidence,
         ),
         large_blob_key=made.large_blob_key,
@@ -128,11 +127,6 @@ def remarks(new: NewSeed, label: str) -> tuple[str, ...]:
     if new.policy is None or new.policy.reason is None:
         return ()
     return (f"whether {label} would sign without PIN or touch could not be tried: {new.policy.reason}",)
-
-
-def attestation_of(offer: Offer) -> str:
-    """Who vouches for the seed's credential: the format of its attestation, or ``none``."""
-    return offer.seed_attestation.format if offer.seed_attestation.chain else offer.attestation.format
 
 
 def _refused(label: str, why: str) -> UnsupportedError:

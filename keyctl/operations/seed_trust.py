@@ -20,7 +20,7 @@ from keyctl.store import state as local_state
 if TYPE_CHECKING:
     from keyctl.core.arkg import SeedPublicKey
     from keyctl.core.inventory import Inventory
-    from keyctl.core.pairings import Pairing
+    from keyctl.core.pairings import Pairing, Seed
     from keyctl.operations.asking import Circumstances
 
 
@@ -53,7 +53,7 @@ def require(circumstances: Circumstances, inventory: Inventory, pairing: Pairing
         return seed
     fingerprint = fingerprints.of_seed(seed)
     if pin is None:
-        check_evidence(pairing, name)
+        _check_evidence(pairing, name)
     if pin is None and not in_place_of_another(circumstances, inventory, pairing):
         circumstances.asker.tell(
             f"the seed of {name} is new to this computer: compare its fingerprint {fingerprint} with the one shown "
@@ -89,18 +89,26 @@ def is_trusted(
     pin = local_state.read_seed_pin(circumstances.state, pairing.id)
     if pin is None:
         return False if in_place_of_another(circumstances, inventory, pairing) else None
-    return pin == seed_hash and (pairing.seed is None or _details_are_trusted(circumstances, pairing))
+    return pin == seed_hash and (pairing.seed is None or details_are_trusted(circumstances, pairing))
 
 
-def in_place_of_another(circumstances: Circumstances, inventory: Inventory, pairing: Pairing) -> bool:
+def in_place_of_another(
+    circumstances: Circumstances, inventory: Inventory, pairing: Pairing, names: tuple[str, str] | None = None
+) -> bool:
     """Whether this computer trusts another pairing of the same two keys, by their names or their numbers.
 
     One that was removed or forgotten here is not trusted any more.
 
+    Args:
+        circumstances: What the command line says.
+        inventory: What is known.
+        pairing: Which one.
+        names: What its keys are to be called here; None: what they are, where both are known.
+
     Raises:
         StoreError: What is trusted here cannot be read.
     """
-    return any(_trusted(circumstances, keys) not in {None, pairing.id} for keys in _keys(inventory, pairing))
+    return any(_trusted(circumstances, keys) not in {None, pairing.id} for keys in _keys(inventory, pairing, names))
 
 
 def remember(circumstances: Circumstances, inventory: Inventory, pairing: Pairing) -> None:
@@ -116,7 +124,7 @@ def remember(circumstances: Circumstances, inventory: Inventory, pairing: Pairin
 
 def _require_details(circumstances: Circumstances, pairing: Pairing, name: str) -> None:
     """Nobody is asked: none of it ever changes, and none of it is shown."""
-    if not _details_are_trusted(circumstances, pairing):
+    if not details_are_trusted(circumstances, pairing):
         raise StoreError(
             "pairing_changed",
             f"what the inventory says of the seed of {name} is not what this computer trusts",
@@ -125,7 +133,12 @@ def _require_details(circumstances: Circumstances, pairing: Pairing, name: str) 
         )
 
 
-def _details_are_trusted(circumstances: Circumstances, pairing: Pairing) -> bool:
+def details_are_trusted(circumstances: Circumstances, pairing: Pairing) -> bool:
+    """Whether what goes with the seed of a pairing is what this computer trusts, or nothing of it was ever trusted.
+
+    Raises:
+        StoreError: What is trusted here cannot be read.
+    """
     return pair_pins.read_details(circumstances.state, pairing.id) in {None, _details(pairing)}
 
 
@@ -143,10 +156,11 @@ def _remember_if_first(circumstances: Circumstances, inventory: Inventory, pairi
         remember(circumstances, inventory, pairing)
 
 
-def _keys(inventory: Inventory, pairing: Pairing) -> list[str]:
+def _keys(inventory: Inventory, pairing: Pairing, names: tuple[str, str] | None = None) -> list[str]:
     """How the two keys of a pairing are known: by their numbers, and by their names where both have one."""
-    names = [pair_choice.name_of(inventory, key_id) for key_id in (pairing.primary_id, pairing.backup_id)]
-    by_names = [] if None in names else [f"names {names!r}"]
+    known = [pair_choice.name_of(inventory, key_id) for key_id in (pairing.primary_id, pairing.backup_id)]
+    known = known if names is None else list(names)
+    by_names = [] if None in known else [f"names {known!r}"]
     return [f"numbers {pairing.primary_id} {pairing.backup_id}", *by_names]
 
 
@@ -156,22 +170,33 @@ def _trusted(circumstances: Circumstances, keys: str) -> str | None:
     return None if found is None or local_state.read_seed_pin(circumstances.state, found) is None else found
 
 
-def check_evidence(pairing: Pairing, name: str) -> None:
+def _check_evidence(pairing: Pairing, name: str) -> None:
     """Check the proof that the backup key holds the seed, where the pairing keeps any.
 
     Raises:
         StoreError: It does not hold, or is for another seed (``pairing_changed``).
     """
     assert pairing.seed is not None
-    if pairing.seed.evidence is None:
-        return
+    if pairing.seed.evidence is not None and (why := unproved(pairing.seed)) is not None:
+        raise _changed(name, why)
+
+
+def unproved(seed: Seed) -> str | None:
+    """Why the evidence of *seed* does not prove that one key holds it; None: it does."""
+    if seed.evidence is None:
+        return "it holds no evidence that the backup key holds the seed"
     try:
-        offer = binding.verify(pairing.seed.evidence)
-        same = offer.seed == seed_cose.read_seed(pairing.seed.public_seed)
+        offer = binding.verify(seed.evidence)
+        same = offer.seed == seed_cose.read_seed(seed.public_seed)
     except arkg.ArkgError as error:
-        raise _changed(name, f"its evidence does not hold: {error}") from error
-    if not same or offer.credential_id != pairing.seed.credential_id:
-        raise _changed(name, "its evidence is for another seed")
+        return f"its evidence does not hold: {error}"
+    if not same:
+        return "its evidence is for another seed"
+    if (offer.credential_id, offer.signing_handle) != (seed.credential_id, seed.key_handle):
+        return "its evidence is for another credential"
+    if seed.attestation != offer.vouched_by:
+        return "its evidence has another attestation than it says"
+    return None
 
 
 def _confirm_changed(circumstances: Circumstances, name: str, fingerprint: str) -> None:

@@ -265,7 +265,7 @@ class _Nobody:
     """Whom this process can ask: nobody. What it tells, it tells the other end."""
 
     can_choose = False
-    pin = passphrase = check_confirmable = check_given = check_pins_for = _refuse
+    pin = passphrase = check_confirmable = check_given = check_pins_for = can_compare = _refuse
     confirm = confirm_by_typing = fingerprint = _refuse
 
     def __init__(self, voice: Voice, *, attended: bool) -> None:

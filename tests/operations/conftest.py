@@ -56,6 +56,8 @@ class Person:
     keys_wanting_pins: int | None = None
     #: The fingerprint that this person reads elsewhere; None: whether it is the same is what *agrees* says.
     reads: str | None = None
+    #: The fingerprint that is given as an option; None: none is.
+    confirms: str | None = None
     #: The fingerprints that were asked for.
     compared: list[str] = field(default_factory=list)
     #: Called with whatever is told, like somebody who does what the program says.
@@ -86,11 +88,15 @@ class Person:
     def check_given(self, text: str, *, typed: bool) -> None:
         self.given.append((text, typed))
 
+    def can_compare(self, fingerprint: str) -> bool:
+        return self.confirms is None or fingerprints.matches(fingerprint, self.confirms)
+
     def fingerprint(self, question: str, fingerprint: str) -> None:
         self.compared.append(fingerprint)
         self.asked.append(question)
         assert not any(group in question for group in fingerprints.groups(fingerprint))
-        if not (self.agrees if self.reads is None else fingerprints.matches(fingerprint, self.reads)):
+        reads = self.reads or self.confirms
+        if not (self.agrees if reads is None else fingerprints.matches(fingerprint, reads)):
             raise DeclinedError("declined", "nothing was changed")
 
     def tell(self, text: str) -> None:

@@ -632,6 +632,17 @@ def test_evidence_for_another_seed_is_no_evidence(pairs):
     assert "another seed" in error.message
 
 
+@pytest.mark.parametrize("changes", [{"key_handle": b"other"}, {"credential_id": b"other"}, {"attestation": "none"}])
+def test_evidence_proves_all_that_goes_with_the_seed(pairs, changes):
+    pairing = pairs.paired()
+    local_state.forget_seed(pairs.desk.home / "state", pairing.id)
+    assert pairing.seed is not None
+    changed = replace(pairing, seed=replace(pairing.seed, **changes))
+    circumstances = pairs.circumstances(pairs.person())
+    error = failing(seed_trust.require, circumstances, pairs.desk.inventory, changed)
+    assert (error.code, "evidence" in error.message) == ("pairing_changed", True)
+
+
 def _another_seed() -> bytes:
     from keyctl.core import arkg, seed_cose
 
