@@ -2,9 +2,9 @@
 
 As in draft-bradleylundberg-cfrg-arkg-11, sections 5.1 and 5.3. What is written is always the same bytes for the same
 thing: exactly the parameters below, in canonical order. What is read may differ as keys and drafts do. The two keys in
-a seed may have an algorithm (a YubiKey writes -7 and -25) or none (the draft's example), the derived keys' algorithm
-may be left out (section 5.1 makes it optional), and parameters that say nothing about the points, such as a key id, are
-dropped. What contradicts is refused.
+a seed may have an algorithm (a YubiKey writes -7 and -25) or none (the draft's example), and a sign in the place of the
+second coordinate (RFC 9053, section 7.1.1). The derived keys' algorithm may be left out (section 5.1 makes it
+optional), and parameters that say nothing about the points, such as a key id, are dropped. What contradicts is refused.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ _EC2, _P256 = 2, 1
 #: The same algorithm, before it was told apart by curve (RFC 9053, section 2.1).
 _ES256 = -7
 _UNCOMPRESSED = b"\x04"
+#: The first byte of a compressed point, by whether its second coordinate is odd.
+_COMPRESSED = {False: b"\x02", True: b"\x03"}
 
 
 @dataclass(frozen=True)
@@ -131,13 +133,18 @@ def _ec2(point: bytes) -> dict[int, Any]:
 
 
 def _point(parameters: object, what: str) -> bytes:
-    """The point of an EC2 key as its two coordinates; whether it is on the curve is not looked at."""
+    """The point of an EC2 key; whether two coordinates are on the curve is not looked at."""
     if not isinstance(parameters, dict) or not _is(parameters, _KEY_TYPE, _EC2) or not _is(parameters, _CURVE, _P256):
         raise ArkgError(f"{what} is no key on P-256")
     if _PRIVATE in parameters:
         # Known to somebody else than the key, then.
         raise ArkgError(f"{what} comes with its private half")
     x, y = parameters.get(_X), parameters.get(_Y)
+    if isinstance(x, bytes) and isinstance(y, bool):
+        try:
+            return p256.uncompressed(_COMPRESSED[y] + x)
+        except ValueError as error:
+            raise ArkgError(f"{what} has no proper coordinates") from error
     if not (isinstance(x, bytes) and isinstance(y, bytes) and len(x) == len(y) == p256.COORDINATE_BYTES):
         raise ArkgError(f"{what} has no proper coordinates")
     return _UNCOMPRESSED + x + y

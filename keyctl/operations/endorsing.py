@@ -101,6 +101,13 @@ def _compared(session: Session, circumstances: Circumstances, pairing: Pairing) 
         if error.code != "key_nonsense":
             raise
         same = None
+    if same is None:
+        label = session.key.label
+        if any(record.key_id == session.key.id for record in pairing.stored_on):
+            why = f"the copy of the pairing on {label} cannot be read here without its PIN"
+        else:
+            why = f"{label} carries no copy of the pairing"
+        circumstances.asker.tell(f"not checked against the key: {why}")
     if same is False:
         raise UnreachableError(
             "record_changed",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from keyctl.core.inventory import KnownKey
+    from keyctl.device.session import Session
     from keyctl.operations.asking import Circumstances
 
 
@@ -81,30 +82,31 @@ def export(circumstances: Circumstances, backup: str, file: Path | None, *, dry_
             return _exported(known.name, file)
         unlocking.unlock(session, circumstances)
         backup_signing.require_is(session, known.name)
-        before = pair_leftovers.own_on(session)
-        unfinished = begun.Unfinished(
-            pairing_id=store.new_id(),
-            primary_id=known.id,
-            backup_id=known.id,
-            started_at=times.now(),
-            before={known.id: before},
-        )
-        with pair_leftovers.making_on(session, circumstances, unfinished):
-            # Nothing is excluded: a key may be the backup of several, each with a seed of its own.
-            new = seed_making.make_arkg(session, circumstances)
-            key_copies.require_untouched(session, before)
-            fingerprint = fingerprints.of_seed(new.points)
-            content = seed_files.document(
-                seed_files.SeedFile(
-                    method=Method.ARKG,
-                    created_at=times.now(),
-                    fingerprint=fingerprint,
-                    key=known,
-                    seed=new.seed,
-                )
+        return _made(circumstances, session, known, file)
+
+
+def _made(circumstances: Circumstances, session: Session, known: KnownKey, file: Path | None) -> SeedExport:
+    """The seed, made on the unlocked backup key and written; it is deleted again should that fail."""
+    before = pair_leftovers.own_on(session)
+    unfinished = begun.Unfinished(
+        pairing_id=store.new_id(),
+        primary_id=known.id,
+        backup_id=known.id,
+        started_at=times.now(),
+        before={known.id: before},
+    )
+    with pair_leftovers.making_on(session, circumstances, unfinished):
+        # Nothing is excluded: a key may be the backup of several, each with a seed of its own.
+        new = seed_making.make_arkg(session, circumstances)
+        key_copies.require_untouched(session, before)
+        fingerprint = fingerprints.of_seed(new.points)
+        content = seed_files.document(
+            seed_files.SeedFile(
+                method=Method.ARKG, created_at=times.now(), fingerprint=fingerprint, key=known, seed=new.seed
             )
-            if file is not None:
-                new_files.write(file, f"{content}\n".encode(), new_files.PRIVATE)
+        )
+        if file is not None:
+            new_files.write(file, f"{content}\n".encode(), new_files.PRIVATE)
     return replace(
         _exported(known.name, file),
         content=content if file is None else None,

@@ -100,7 +100,6 @@ def import_content(
     _check_keys(inventory, known, offered, source)
     if (there := _imported_before(inventory, known, offered)) is not None:
         return _imported(inventory, there, changed=False)
-    remarks: list[str] = []
     with contextlib.ExitStack() as stack:
         session = None
         if store_on_key:
@@ -112,26 +111,36 @@ def import_content(
             return SeedImport(pairing=None, backup=offered.key.name, changed=False, remarks=())
         noting.require_writable(circumstances)
         _compare(circumstances, offered, fingerprint)
-        with_backup = pair_recording.with_key(inventory, offered.key)
-        pairing = Pairing(
-            id=store.new_id(),
-            primary_id=known.id,
-            backup_id=offered.key.id,
-            method=Method.ARKG,
-            seed=offered.seed,
-            created_at=times.now(),
-            paired_by=local_state.computer_id(circumstances.state),
-        )
-        copy = None
-        if session is not None:
-            copy = _stored(circumstances, session, with_backup, pairing, stack)
-            pairing = with_copy(pairing, copy.stored)
-            if copy.blob_key is None:
-                remarks.append(
-                    f"{known.name} has no large blobs: it carries the seed only, and derived keys need the inventory"
-                )
-        inventory = pair_recording.record(circumstances, pairing, newcomer=offered.key)
-    return replace(_imported(inventory, pairing, changed=True), remarks=tuple(remarks))
+        return _paired(circumstances, session, known, offered, stack)
+
+
+def _paired(
+    circumstances: Circumstances,
+    session: Session | None,
+    primary: KnownKey,
+    offered: SeedFile,
+    careful: contextlib.ExitStack,
+) -> SeedImport:
+    """The pairing, stored on the primary key where that is open, and written down; *careful* undoes the former."""
+    pairing = Pairing(
+        id=store.new_id(),
+        primary_id=primary.id,
+        backup_id=offered.key.id,
+        method=Method.ARKG,
+        seed=offered.seed,
+        created_at=times.now(),
+        paired_by=local_state.computer_id(circumstances.state),
+    )
+    remarks: tuple[str, ...] = ()
+    if session is not None:
+        copy = _stored(circumstances, session, pairing, offered, careful)
+        pairing = with_copy(pairing, copy.stored)
+        if copy.blob_key is None:
+            remarks = (
+                f"{primary.name} has no large blobs: it carries the seed only, and derived keys need the inventory",
+            )
+    inventory = pair_recording.record(circumstances, pairing, newcomer=offered.key)
+    return replace(_imported(inventory, pairing, changed=True), remarks=remarks)
 
 
 def _proved(offered: SeedFile, source: str) -> str:
@@ -216,12 +225,13 @@ def _compare(circumstances: Circumstances, offered: SeedFile, fingerprint: str) 
 def _stored(
     circumstances: Circumstances,
     session: Session,
-    inventory: Inventory,
     pairing: Pairing,
+    offered: SeedFile,
     careful: contextlib.ExitStack,
 ) -> Copy:
     """The copy on the primary key, which is deleted again should the rest fail."""
     unlocking.unlock(session, circumstances)
+    inventory = pair_recording.with_key(store.read_whole(circumstances.home), offered.key)
     if (primary := pair_choice.name_of(inventory, pairing.primary_id)) is not None:
         backup_signing.require_is(session, primary)
     before = pair_leftovers.own_on(session)

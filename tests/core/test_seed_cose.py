@@ -91,6 +91,7 @@ def test_the_numbers_are_those_of_python_fido2() -> None:
     [
         pytest.param(changed(ENCODED, m1=inner(p3=-7)), id="an algorithm in the inner key, as a YubiKey writes it"),
         pytest.param(changed(ENCODED, m1=inner(p3=-9, p2=b"id", p4=[1])), id="more in the inner key"),
+        pytest.param(changed(ENCODED, m1=inner(m3=bool(SEED.pk_bl[-1] & 1))), id="a sign for the second coordinate"),
         pytest.param(changed(ENCODED, m3=None), id="no algorithm for derived keys"),
         pytest.param(changed(ENCODED, p2=b"key id"), id="a key id"),
         pytest.param(changed(ENCODED, m70000="what comes next"), id="an unknown parameter"),
@@ -126,7 +127,9 @@ def test_what_keys_write_differently_is_the_same_seed(content: bytes) -> None:
         (changed(ENCODED, m1=inner(m4=bytes(32))), "private half"),
         (changed(ENCODED, m1=inner(m2=bytes(31))), "coordinates"),
         (changed(ENCODED, m1=inner(m2="x" * 32)), "coordinates"),
-        (changed(ENCODED, m1=inner(m3=True)), "coordinates"),
+        (changed(ENCODED, m1=inner(m3=1)), "coordinates"),
+        (changed(ENCODED, m1=inner(m2=bytes(31), m3=True)), "coordinates"),
+        (changed(ENCODED, m1=inner(m2=b"\x00" * 31 + b"\x01", m3=True)), "coordinates"),
         (changed(ENCODED, m1=inner(m3=bytes(32))), "not an uncompressed point"),
         (changed(ENCODED, m2=inner()), "are the same"),
     ],

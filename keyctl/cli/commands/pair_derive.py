@@ -152,8 +152,6 @@ def _notes(result: Derivation, *, from_record: bool) -> list[str]:
         notes.append("method software: any program that gets PIN and touch of the backup key can take the private seed")
     if result.changed and from_record:
         notes.append("made from the record alone: the primary key endorsed nothing, and was not compared with it")
-    elif result.changed and not result.checked_against_key:
-        notes.append("not checked against the key: its copy of the pairing cannot be read here without its PIN")
     if any(entry.rp_id for entry in result.derived):
         notes.append("no web site accepts a derived key as a login today: register the backup key there as well")
     return notes
