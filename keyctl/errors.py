@@ -125,6 +125,7 @@ CODES: Mapping[str, tuple[Exit, str]] = {
     "virtual_exists": (Exit.NOT_FOUND, "there is a virtual key of this name already"),
     "declined": (Exit.DECLINED, "you said no, nothing was changed"),
     "interrupted": (Exit.INTERRUPTED, "interrupted"),
+    "terminated": (Exit.TERMINATED, "told to end by a signal"),
     "output_failed": (Exit.BROKEN_PIPE, "the output could not be written"),
 }
 

@@ -59,6 +59,7 @@ OTHER_WORDS: dict[str, str] = {
     "rename": "`keyctl edit NAME --name NAME` gives a key another name",
 }
 
+NOT_KEYUTILS = "keyrings of the Linux kernel are managed by the keyctl of keyutils; this one manages security keys"
 #: The verbs of keyutils' keyctl (its manual page keyctl(1)).
 KEYUTILS_VERBS = frozenset(
     {
@@ -87,6 +88,7 @@ KEYUTILS_VERBS = frozenset(
         "pkey_query",
         "pkey_sign",
         "pkey_verify",
+        "prequest2",
         "print",
         "prompt",
         "pupdate",
@@ -101,6 +103,7 @@ KEYUTILS_VERBS = frozenset(
         "revoke",
         "rlist",
         "search",
+        "security",
         "session",
         "setperm",
         "show",
@@ -112,5 +115,6 @@ KEYUTILS_VERBS = frozenset(
         "watch_add",
         "watch_rm",
         "watch_session",
+        "watch_sync",
     }
 )

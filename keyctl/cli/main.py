@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _PROGRAM = "keyctl"
+_HOW_FAR = "what was done until then stays done; give the command again for the rest"
 #: Objects between two looks for garbage in circles, of which a run leaves next to none; Python looks every 700.
 _GC_THRESHOLD = 100_000
 
@@ -97,7 +98,11 @@ def _run(arguments: list[str], settings: Settings) -> int:
     except KeyctlError as error:
         return _failed(error, settings)
     except (KeyboardInterrupt, click.Abort):
-        return _failed(KeyctlError("interrupted", "interrupted"), settings)
+        return _failed(KeyctlError("interrupted", "interrupted", _HOW_FAR), settings)
+    except SystemExit as end:
+        if end.code != Exit.TERMINATED:
+            raise
+        return _failed(KeyctlError("terminated", "told to end", _HOW_FAR), settings)
     return _show(outcome, settings)
 
 

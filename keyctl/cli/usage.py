@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import click
 
-from keyctl.cli.catalogue import ASKING_FOR_PIN, OTHER_WORDS
+from keyctl.cli.catalogue import ASKING_FOR_PIN, NOT_KEYUTILS, OTHER_WORDS
 from keyctl.errors import UsageError
 
 #: How Click's sentences about a word too many and a word too few begin.
 _EXTRA, _MISSING = "Got unexpected extra argument", "Missing command"
+#: And how they tell of one that is a keyring of the other keyctl: ``@u``, ``@s``.
+_OTHERS_KEYRING = "(@"
+_NEVER_PROPOSED = "reset"
 
 
 def from_click(error: click.ClickException, program: str) -> UsageError:
@@ -23,7 +26,7 @@ def from_click(error: click.ClickException, program: str) -> UsageError:
     if context is not None:
         message = _message(error, context)
         hint = _hint(error, context, f"see `{context.command_path} --help`")
-    message = " ".join(message.split())
+    message = " ".join(message.split()).replace(". Choose from:", "; choose from")
     return UsageError("usage", message[:1].lower() + message[1:].rstrip("."), hint)
 
 
@@ -44,10 +47,11 @@ def _hint(error: click.ClickException, context: click.Context, see: str) -> str:
     unknown = error.command_name if isinstance(error, click.exceptions.NoSuchCommand) else None
     if context.parent is None and unknown in OTHER_WORDS:
         return OTHER_WORDS[unknown]
-    if isinstance(error, click.exceptions.NoSuchCommand | click.NoSuchOption) and error.possibilities:
-        guess = " or ".join(f"`{name}`" for name in sorted(error.possibilities))
-        return f"did you mean {guess}? {see}"
+    if guesses := _guesses(error):
+        return f"did you mean {' or '.join(guesses)}? {see}"
     hints = []
+    if _is_extra(error) and _OTHERS_KEYRING in error.message:
+        hints.append(NOT_KEYUTILS)
     if _is_extra(error) and not _arguments(context):
         hints.append("a key is chosen with -k KEY")
     if unknown is not None or error.message.startswith(_MISSING):
@@ -55,6 +59,13 @@ def _hint(error: click.ClickException, context: click.Context, see: str) -> str:
     if _asks_for_pin(context) and (unknown is not None or _is_extra(error)):
         hints.append("a PIN is never an argument: type it at the prompt, or give --pin-stdin or --pin-file FILE")
     return "; ".join([*hints, see])
+
+
+def _guesses(error: click.ClickException) -> list[str]:
+    """What is spelt like a word that there is not; nobody is led to what erases a key by such a likeness."""
+    if not isinstance(error, click.exceptions.NoSuchCommand | click.NoSuchOption):
+        return []
+    return [f"`{name}`" for name in sorted(error.possibilities or ()) if name != _NEVER_PROPOSED]
 
 
 def _commands(context: click.Context) -> list[str]:

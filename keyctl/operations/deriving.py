@@ -25,8 +25,7 @@ MAX_KEYS = 10_000
 _WHY_NOT = {
     Method.REGISTRATION: (
         "has no seed: both keys are registered at each site",
-        "`keyctl pair show` lists what to register on the backup key; where the backup key can, pair with --method arkg "
-        "or software to derive keys",
+        "`keyctl pair show` lists what to register on the backup key; keys are derived with --method arkg or software",
     ),
     Method.WEBAUTHN_DRAFT: (
         "derives no keys here: by the draft, the primary key makes them itself when a site asks for them",

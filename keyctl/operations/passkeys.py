@@ -320,6 +320,10 @@ def _delete_each(session: Session, matched: tuple[Passkey, ...]) -> tuple[Deleti
                 break
             errors.append(error.about(session.key.label))
             failed.append(passkey)
+            if not session.has_pin:
+                # It is sent to no key twice, so the rest would fail for want of it.
+                failed.extend(matched[position + 1 :])
+                break
         else:
             deleted.append(passkey)
     deletion = Deletion(key=session.key, matched=matched, deleted=tuple(deleted), failed=tuple(failed))

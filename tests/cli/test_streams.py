@@ -179,7 +179,7 @@ def test_quiet_prints_no_text(run):
 def test_notes_go_to_stderr(run):
     done = run("list")
     assert done.out == ""
-    assert done.err.startswith("no security key found; ")
+    assert done.err.startswith("no security key found: ")
     assert run("list", "--json").err == ""
 
 
@@ -265,6 +265,23 @@ def test_demo_ends_well_when_interrupted(environment, tmp_path):
     assert process.returncode == 130
     assert json.loads(out)["errors"][0]["code"] == "interrupted"
     assert not list(tmp_path.iterdir())
+
+
+def test_a_signal_to_end_is_told_in_json_too(environment):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "keyctl", "info", "--wait", "60", "--json"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == b"waiting for a security key to be plugged in (60 s)\n"
+        process.send_signal(15)
+        out, err = process.communicate(timeout=PATIENCE_S)
+    found = json.loads(out)
+    assert (process.returncode, found["exit_status"], found["errors"][0]["code"]) == (143, 143, "terminated")
+    assert err.startswith(b"keyctl: error: told to end\n")
 
 
 def test_demo_works_where_the_working_folder_is_gone(shell, tmp_path):

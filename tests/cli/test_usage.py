@@ -48,6 +48,32 @@ def test_word_too_many_is_told_by_what_the_command_takes(run):
     )
 
 
+@pytest.mark.parametrize("line", ["list @u", "reset @u", "info @s"])
+def test_a_keyring_of_the_other_program_is_explained(run, line):
+    done = run(*line.split())
+    assert done.status == 2
+    assert "keyrings of the Linux kernel are managed by the keyctl of keyutils" in done.err
+
+
+@pytest.mark.parametrize("line", ["security 1", "prequest2 a b", "watch_sync 3", "add -x user a b @u"])
+def test_verbs_of_the_other_program_are_explained(run, line):
+    done = run(*line.split())
+    assert done.status == 2
+    assert "of the keyctl of keyutils, which manages the Linux kernel's keyrings" in done.err
+
+
+@pytest.mark.parametrize("word", ["test", "rest", "resett"])
+def test_what_erases_a_key_is_never_proposed(run, word):
+    done = run(word)
+    assert done.status == 2
+    assert "reset" not in done.err.removeprefix(f"keyctl: error: no such command '{word}'")
+
+
+def test_a_key_is_attached_in_one_way(run, blue):
+    assert run("virtual", "attach", blue, "--nfc", "--hid", "--json").code == "usage"
+    assert run("virtual", "attach", blue, "--json").code == "usage"
+
+
 @pytest.mark.parametrize("word", OTHER_WORDS)
 def test_words_of_other_tools_lead_somewhere(run, word):
     done = run(word, "x")

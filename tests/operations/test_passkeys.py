@@ -116,6 +116,16 @@ def test_a_key_that_refuses_one_passkey_still_loses_the_others(desk, person, fil
     assert [error.code for error in errors] == ["key_error"]
 
 
+@pytest.mark.parametrize("step", [2, 3])
+def test_a_pin_that_did_not_arrive_is_not_missed_anew_for_each_passkey(desk, person, filled, step):
+    keys.configure(desk.folder, "blue", [f"fault={BEFORE_DELETE + step}:0x7f"])
+    deletion, errors = delete(desk, person(pins=[PIN]), *filled.values())
+    assert [passkey.rp_id for passkey in deletion.deleted] == ["a.example"]
+    assert [passkey.rp_id for passkey in deletion.failed] == ["b.example", "c.example"]
+    assert [error.code for error in errors] == ["key_error"]
+    assert desk.tries("blue") == 8
+
+
 def test_a_key_pulled_while_deleting_says_what_is_known(desk, person, filled):
     keys.configure(desk.folder, "blue", [f"fault={BEFORE_DELETE + 4}:pulled-after"])
     deletion, errors = delete(desk, person(pins=[PIN]), *filled.values())

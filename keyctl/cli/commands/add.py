@@ -15,9 +15,13 @@ class _OneName(Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Explain instead of complaining about the other three."""
-        _, arguments, _ = self.make_parser(ctx).parse_args(list(args))
-        if arguments and not ctx.resilient_parsing:
-            raise not_this_program("'add' with more than a name is a command", ctx)
+        try:
+            _, arguments, _ = self.make_parser(ctx).parse_args(list(args))
+            theirs = bool(arguments)
+        except click.NoSuchOption as error:
+            theirs = error.option_name == "-x"
+        if theirs and not ctx.resilient_parsing:
+            raise not_this_program("'add' with -x, or with more than a name, is a command", ctx)
         return super().parse_args(ctx, args)
 
 

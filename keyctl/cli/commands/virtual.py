@@ -168,9 +168,9 @@ def configure(context: click.Context, *, name: str, settings: tuple[str, ...], d
 
 @COMMAND.command(name="attach", short_help="Put a virtual key on a card reader or on USB until Ctrl-C.")
 @_NAME
-@click.option("--nfc", "bus", flag_value="nfc", help="As a contactless card behind vsmartcard's vpcd reader.")
-@click.option("--hid", "bus", flag_value="hid", help="As a HID device made by the kernel's uhid driver.")
-@click.option("--usb", "bus", flag_value="usb", help="As a USB device behind the kernel's dummy_hcd.")
+@click.option("--nfc", is_flag=True, help="As a contactless card behind vsmartcard's vpcd reader.")
+@click.option("--hid", is_flag=True, help="As a HID device made by the kernel's uhid driver.")
+@click.option("--usb", is_flag=True, help="As a USB device behind the kernel's dummy_hcd.")
 @click.option(
     "--port", type=click.IntRange(1, 65535), metavar="PORT", help="With --nfc: vpcd's TCP port, 35963 by default."
 )
@@ -183,7 +183,9 @@ def attach(
     context: click.Context,
     *,
     name: str,
-    bus: str | None,
+    nfc: bool,
+    hid: bool,
+    usb: bool,
     port: int | None,
     serial: str,
     product: str,
@@ -198,12 +200,13 @@ def attach(
     from keyctl.cli import app
     from keyctl.operations import virtual_keys
 
-    if bus is None:
-        raise click.UsageError("Give --nfc, --hid or --usb.", context)
+    buses = [bus for bus, given in (("nfc", nfc), ("hid", hid), ("usb", usb)) if given]
+    if len(buses) != 1:
+        raise click.UsageError("Give one of --nfc, --hid and --usb.", context)
     result = virtual_keys.attach(
         app.circumstances(context),
         name,
-        bus,
+        buses[0],
         port=port,
         product=product,
         serial=serial,
