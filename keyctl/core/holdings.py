@@ -210,7 +210,7 @@ def of_derived(key: KnownKey, record: Derived) -> Fact:
         how=How.NONE if gone else How.DERIVED,
         evidence=Evidence.RESET if gone else declared,
         seen_at=(_reset_at(key) or record.handed_over_at) if gone else record.handed_over_at,
-        # No web site takes a derived key for a log-in.
+        # No web site takes a derived key for a login.
         works=not gone and record.usable and record.target_kind == "ssh" and declared is not None,
         derived=record,
     )

@@ -257,7 +257,7 @@ def _activation(backup: str, kind: str, label: str, site: str) -> tuple[str, tup
         text = f"sign in to {label} by the derived key of {backup}, and install a key of {backup} itself there"
         return text, (f"keyctl recover ssh-agent {quoted(backup)} -- ssh {quoted(label)}",)
     if kind == "rp":
-        return f"register {backup} itself at {site}: no web site takes its derived key as a log-in yet", ()
+        return f"register {backup} itself at {site}: no web site takes its derived key as a login yet", ()
     text = f"{backup} signs for {label} from now on; tell whoever checks the signatures when another key takes over"
     return text, (f"keyctl recover sign {quoted(backup)} FILE --for {quoted(f'{kind}:{label}')}",)
 

@@ -33,7 +33,7 @@ class StepKind(StrEnum):
     UNLISTED = "unlisted"
     #: A derived key, for which the backup key signs from now on, or nobody any more.
     DERIVED = "derived"
-    #: What the lost key opens on computers: ssh, log-ins, disks.
+    #: What the lost key opens on computers: ssh, logins, disks.
     LOCAL = "local"
     #: What an administrator has to know.
     ADMINISTRATOR = "administrator"

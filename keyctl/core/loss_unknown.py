@@ -55,7 +55,7 @@ def general_plan(
         "get into the accounts that the backup key does not open by recovery codes, an app's codes or a device that "
         "is still signed in; else ask the site to recover the account, today, as it may take days"
     )
-    steps.append(writer.step(StepKind.RECOVER, "every account", text))
+    steps.append(writer.step(StepKind.RECOVER, "accounts that no other key opens", text))
     for account, opener in _opened(opened, backup, left):
         steps.append(_account_step(writer, lost, account, opener))
     if opened is None and not any(key.passkeys_read_at is not None for key in left):
@@ -166,7 +166,7 @@ def _elsewhere(writer: Writer, lost: str) -> list[Step]:
         f"remove the SSH keys of {lost} from every server's ~/.ssh/authorized_keys and from code hosts: their lines "
         "begin with sk-ssh-ed25519@openssh.com or sk-ecdsa-sha2-nistp256@openssh.com"
     )
-    computers = f"take {lost} out of the log-in (pam_u2f) and the disks (systemd-cryptenroll) of your computers"
+    computers = f"take {lost} out of the login (pam_u2f) and the disks (systemd-cryptenroll) of your computers"
     work = (
         f"if work or school manages an account of yours, tell its administrator that {lost} is lost; the serial number "
         "is on the package"

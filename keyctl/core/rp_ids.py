@@ -1,4 +1,4 @@
-"""The RP id as people type it: what names a site, an SSH key, a computer's log-in or an encrypted disk."""
+"""The RP id as people type it: what names a site, an SSH key, a computer's login or an encrypted disk."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The FIDO credentials that this computer uses, found in the files of the programs that use them.
 
-They are what no security key can list: OpenSSH's keys, log-ins by pam_u2f, and disks that systemd unlocks.
+They are what no security key can list: OpenSSH's keys, logins by pam_u2f, and disks that systemd unlocks.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from keyctl.core import times
 from keyctl.core.names import composed, quoted
 from keyctl.device import choose, connecting, errors, session
 from keyctl.device.discover import discover, is_selector
-from keyctl.errors import Details, KeyChoiceError, KeyctlError, StoreError
+from keyctl.errors import Details, KeyChoiceError, KeyctlError, NotFoundError, PinError, StoreError
 from keyctl.model import Access, Recognition, Transport
 from keyctl.operations import recognising
 from keyctl.store import state as local_state
@@ -95,6 +95,9 @@ def attended_to(key: session.Session, circumstances: Circumstances) -> Iterator[
     with key:
         try:
             yield key
+        except (PinError, NotFoundError) as error:
+            # What checks a PIN or looks through a list does not know whose it is.
+            raise error.about(key.key.label)
         finally:
             _note_pin_verdict(key, circumstances)
 

@@ -100,7 +100,7 @@ def systemd(
     commands = [
         "systemctl --user daemon-reload",
         f"systemctl --user enable --now {timer_units.TIMER}",
-        # Else the check is made up for at the next log-in.
+        # Else the check is made up for at the next login.
         'loginctl enable-linger "$USER"',
     ]
     if on_plug:

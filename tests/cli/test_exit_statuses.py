@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -405,3 +406,16 @@ def test_source_tree_ends_with_no_status_of_its_own():
         path.name for path in root.rglob("*.py") if "sys.exit(" in path.read_text() or "os._exit(" in path.read_text()
     }
     assert ending == {"main.py"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "pin verify --pin-command 'echo 12'",
+        "pin change --pin-command 'echo 12'",
+        "passkeys show 0000000000 --pin-command 'echo 123456'",
+        "passkeys delete 0000000000 --yes --pin-command 'echo 123456'",
+    ],
+)
+def test_an_error_about_a_pin_or_a_passkey_names_the_key(run, blue, line):
+    assert run(*shlex.split(line), "-k", blue, "--json").error["key"] == blue

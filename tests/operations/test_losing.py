@@ -397,6 +397,7 @@ def test_where_nothing_is_known_and_no_key_is_there_the_plan_is_told_all_the_sam
     assert errors == ()
     assert loss.read is None
     assert loss.steps[0].kind is StepKind.COMPUTER
+    assert len({step.id for step in loss.steps}) == len(loss.steps)
     assert len(loss.remarks) == 2
     assert not desk.home.joinpath("keys").exists()
 
