@@ -97,7 +97,8 @@ def attended_to(key: session.Session, circumstances: Circumstances) -> Iterator[
             yield key
         except (PinError, NotFoundError) as error:
             # What checks a PIN or looks through a list does not know whose it is.
-            raise error.about(key.key.label)
+            error.about(key.key.label)
+            raise
         finally:
             _note_pin_verdict(key, circumstances)
 
