@@ -33,6 +33,7 @@ def remove(circumstances: Circumstances, text: str | None, *, dry_run: bool) -> 
         PinError: A connected key wants its PIN, and it is wrong, missing or may not be tried.
         UnreachableError: A key is gone or silent, where the command can be run once more; or what would be deleted
             belongs to another pairing (``record_changed``), where nothing was deleted.
+        TouchError: A key tells only with a touch to which pairing something belongs, and nobody touched it in time.
     """
     inventory = store.read_whole(circumstances.home)
     pairing = pair_choice.find(inventory, text)

@@ -196,7 +196,8 @@ def _remove(
 @click.option(
     "--confirm",
     metavar="FINGERPRINT",
-    help="The seed's fingerprint, all four groups, instead of typing it; needed with the primary key.",
+    help="The seed's fingerprint, all four groups, instead of typing it; needed with the primary key. Of several "
+    "pairings that want one, this is restored.",
 )
 @click.option("--dry-run", is_flag=True, help="Read the key, change nothing.")
 @click.pass_context
