@@ -55,6 +55,7 @@ def restore(circumstances: Circumstances, which: str | None = None, *, dry_run: 
         UnreachableError: A record is not the one that was stored there (``record_changed``), or the backup key does not
             hold the seed that its record names.
         DeclinedError: The fingerprint was not the one asked for.
+        UsageError: There is nobody to compare it (``confirm_required``).
         PinError: The PIN is wrong, missing or may not be tried.
         TouchError: Nobody touched it in time.
     """
