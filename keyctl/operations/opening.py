@@ -28,6 +28,9 @@ _POLL_S = 0.2
 #: Where a key that is there in several ways is taken.
 _PREFERENCE = (Transport.USB, Transport.NFC, Transport.CONTACT, Transport.VIRTUAL)
 
+#: Why a device cannot be asked that is not the key looked for: keyctl works with the one on it, or it has just gone.
+_NOT_THE_ONE = frozenset({"reader_busy", "key_removed"})
+
 
 @contextlib.contextmanager
 def opened(circumstances: Circumstances, *, by_touch: bool = True, remarking: bool = True) -> Iterator[session.Session]:
@@ -204,7 +207,8 @@ class _Search:
                 key = self._opened(found)
             except KeyctlError as error:
                 self._obstacles.append(error.message)
-                if found.selector == self._last or len(discovery.found) == 1:
+                likely = found.selector == self._last or len(discovery.found) == 1
+                if likely and error.code not in _NOT_THE_ONE:
                     self._unclear = error
                 continue
             if key is not None:

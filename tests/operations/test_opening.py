@@ -88,6 +88,14 @@ def test_a_name_says_what_was_in_the_way(desk, person):
     assert "virtual:green is in use by another program" in str(error.hint)
 
 
+def test_a_key_that_has_just_gone_is_not_connected(desk, person):
+    desk.know("blue")
+    desk.set("blue", "fault=1:pulled")
+    error = failing(opened, desk, person(), "blue")
+    assert (type(error), error.code) == (KeyChoiceError, "no_key")
+    assert "virtual:blue was removed" in str(error.hint)
+
+
 @pytest.mark.parametrize(
     ("fault", "code"), [("1:busy", "key_busy"), ("1:garbage", "key_nonsense"), ("2:0x7f", "key_error")]
 )
