@@ -25,7 +25,9 @@ class WholeWords(BashComplete):
         words = _put_together(parts[1:])
         # After a colon bash replaces nothing; the colon itself stays.
         replaced = "" if current and _BREAKS.issuperset(current) else current
-        self._kept = _unquoted(words[-1].removesuffix(replaced)) if words else ""
+        kept = _unquoted(words[-1].removesuffix(replaced)) if words else ""
+        # What is offered for --option=VALUE is the value.
+        self._kept = kept.partition("=")[2] if kept.startswith("--") else kept
         self._in_quotes = current.startswith(('"', "'"))
         *before, incomplete = [_unquoted(word) for word in words] or [""]
         return before, incomplete

@@ -38,6 +38,8 @@ def _message(error: click.ClickException, context: click.Context) -> str:
     # No command is called by a number, but many a PIN is one.
     if isinstance(error, click.exceptions.NoSuchCommand) and (_asks_for_pin(context) or error.command_name.isdigit()):
         return f"{context.command_path} has no such command"
+    if _is_number(error):
+        return f"{context.command_path} has no such option"
     if isinstance(error, click.exceptions.NoSuchCommand | click.NoSuchOption):
         return error.message
     return error.format_message()
@@ -47,7 +49,7 @@ def _hint(error: click.ClickException, context: click.Context, see: str) -> str:
     unknown = error.command_name if isinstance(error, click.exceptions.NoSuchCommand) else None
     if context.parent is None and unknown in OTHER_WORDS:
         return OTHER_WORDS[unknown]
-    if guesses := _guesses(error):
+    if (guesses := _guesses(error)) and not _is_number(error):
         return f"did you mean {' or '.join(guesses)}? {see}"
     hints = []
     if _is_extra(error) and _OTHERS_KEYRING in error.message:
@@ -56,7 +58,7 @@ def _hint(error: click.ClickException, context: click.Context, see: str) -> str:
         hints.append("a key is chosen with -k KEY")
     if unknown is not None or error.message.startswith(_MISSING):
         hints += _commands(context)
-    if _asks_for_pin(context) and (unknown is not None or _is_extra(error)):
+    if _asks_for_pin(context) and (unknown is not None or _is_extra(error) or _is_number(error)):
         hints.append("a PIN is never an argument: type it at the prompt, or give --pin-stdin or --pin-file FILE")
     return "; ".join([*hints, see])
 
@@ -77,6 +79,11 @@ def _commands(context: click.Context) -> list[str]:
 
 def _is_extra(error: click.ClickException) -> bool:
     return error.message.startswith(_EXTRA)
+
+
+def _is_number(error: click.ClickException) -> bool:
+    """Whether it is about an option with a digit in it, which none has and many a PIN."""
+    return isinstance(error, click.NoSuchOption) and any(map(str.isdigit, error.option_name))
 
 
 def _arguments(context: click.Context) -> list[click.Argument]:

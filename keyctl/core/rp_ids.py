@@ -23,20 +23,34 @@ def parse(text: str) -> str:
     Raises:
         UsageError: It is neither; the hint says which part of a pasted address is the RP id.
     """
-    if len(text) <= _MAX_CHARACTERS:
-        if (domain := _domain(text)) is not None:
-            return domain
-        if (other := _scheme_like(text)) is not None:
-            return other
-    part = _domain(_host(text[:_MAX_CHARACTERS]))
+    if (whole := _whole(text)) is not None:
+        return whole
+    part = _part(text)
     if part is None:
         hint = (
             "an RP id is a domain such as example.com, or the `ssh:`, `pam://HOST` or `io.systemd.cryptsetup` of a file"
         )
     else:
-        hint = f"the RP id in it is probably {_of_catalogue(part)}"
+        hint = f"the RP id in it is probably {part}"
     shown = text if len(text) <= _MAX_DOMAIN else f"{text[:60]}..."
     raise UsageError("usage", f"{shown!r} is not an RP id", hint)
+
+
+def likely(text: str) -> str | None:
+    """The RP id that *text* means, or that is in it as in a pasted address; None: there is none."""
+    return _whole(text) or _part(text)
+
+
+def _whole(text: str) -> str | None:
+    if len(text) > _MAX_CHARACTERS:
+        return None
+    domain = _domain(text)
+    return domain if domain is not None else _scheme_like(text)
+
+
+def _part(text: str) -> str | None:
+    domain = _domain(_host(text[:_MAX_CHARACTERS]))
+    return None if domain is None else _of_catalogue(domain)
 
 
 def _domain(text: str) -> str | None:

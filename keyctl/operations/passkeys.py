@@ -247,14 +247,14 @@ def _select(session: Session, circumstances: Circumstances, selection: Selection
 
 
 def _require_rp_id(text: str) -> None:
-    """Refuse what no site has as its RP id: a script that deletes by it would find nothing, for ever.
+    """Refuse an address or a capital where the RP id is meant: a script that deletes by it would find nothing, for ever.
 
     Raises:
-        UsageError: It is none, or is written in another way.
+        UsageError: It is one of those.
     """
-    rp_id = rp_ids.parse(text)
-    if rp_id != text:
-        raise UsageError("usage", f"no site has the RP id {text}: it is written {rp_id}", f"give --rp {rp_id}")
+    meant = rp_ids.likely(text)
+    if meant not in {None, text}:
+        raise UsageError("usage", f"no site has the RP id {text}", f"the RP id in it is probably {meant}: --rp {meant}")
 
 
 def _require_passkeys(passkeys: Sequence[Passkey]) -> None:

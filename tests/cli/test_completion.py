@@ -157,6 +157,8 @@ LINES = {
     "keyctl info -k virtual:v2": "keyctl info -k virtual:v2 ",
     "keyctl add x -k usb:/dev/hidraw0 --ro": "keyctl add x -k usb:/dev/hidraw0 --role ",
     "keyctl add x --role=p": "keyctl add x --role=primary ",
+    "keyctl info --key=virtual:v2": "keyctl info --key=virtual:v2 ",
+    "keyctl coverage --without=a:": "keyctl coverage --without=a:b ",
     "keyctl virtual set v0 touch=nev": "keyctl virtual set v0 touch=never ",
     "keyctl hlp x": "keyctl hlp x",
 }

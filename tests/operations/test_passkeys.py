@@ -83,7 +83,7 @@ def test_a_dry_run_matches_and_keeps(desk, person, filled):
 
 def test_a_site_and_user_are_whole_values(desk, person, filled):
     assert filled
-    for selection in ({"rp": "a.exampl"}, {"rp": "a.example", "user": "ki"}):
+    for selection in ({"rp": "a.exampl"}, {"rp": "kim at a.example"}, {"rp": "my app"}, {"rp": "a.example", "user": "ki"}):
         deletion, errors = delete(desk, person(pins=[PIN]), **selection)
         assert (deletion.matched, errors) == ((), ())
     deletion, _ = delete(desk, person(pins=[PIN]), rp="a.example", user="kim")
@@ -94,10 +94,9 @@ def test_a_site_and_user_are_whole_values(desk, person, filled):
 @pytest.mark.parametrize(
     ("text", "advice"),
     [
-        ("A.EXAMPLE", "give --rp a.example"),
+        ("A.EXAMPLE", "the RP id in it is probably a.example: --rp a.example"),
         ("https://a.example/login", "the RP id in it is probably a.example"),
         ("a.example.", "the RP id in it is probably a.example"),
-        ("kim at a.example", "an RP id is a domain such as example.com"),
     ],
 )
 @pytest.mark.usefixtures("filled")
