@@ -247,7 +247,7 @@ def _select(session: Session, circumstances: Circumstances, selection: Selection
 
 
 def _require_rp_id(text: str) -> None:
-    """Refuse an address or a capital where the RP id is meant: a script that deletes by it would find nothing, for ever.
+    """Refuse an address or capitals where the RP id is meant: a script that deletes by it would find nothing, ever.
 
     Raises:
         UsageError: It is one of those.

@@ -83,7 +83,8 @@ def test_a_dry_run_matches_and_keeps(desk, person, filled):
 
 def test_a_site_and_user_are_whole_values(desk, person, filled):
     assert filled
-    for selection in ({"rp": "a.exampl"}, {"rp": "kim at a.example"}, {"rp": "my app"}, {"rp": "a.example", "user": "ki"}):
+    others = [{"rp": text} for text in ("a.exampl", "kim at a.example", "my app")]
+    for selection in (*others, {"rp": "a.example", "user": "ki"}):
         deletion, errors = delete(desk, person(pins=[PIN]), **selection)
         assert (deletion.matched, errors) == ((), ())
     deletion, _ = delete(desk, person(pins=[PIN]), rp="a.example", user="kim")
