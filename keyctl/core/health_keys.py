@@ -162,8 +162,10 @@ def pin_length(facts: Facts, key: KeyFacts) -> Finding | None:
         message = f"takes PINs of {reading.min_pin_length} characters"
         hint = (
             f"only the shortest PIN that the key takes counts here, which keyctl cannot raise yet: have one of "
-            f"{wanted} or more, then accept this: `keyctl health accept pin_length -k {quoted(key.label)}`"
+            f"{wanted} or more"
         )
+        if key.known is not None:
+            hint += f", then accept this: `keyctl health accept pin_length -k {quoted(key.label)}`"
         return _finding("pin_length", WARN, key, message, hint)
     return _finding("pin_length", OK, key, f"takes no PIN below {reading.min_pin_length} characters")
 
@@ -239,7 +241,8 @@ def enterprise_attestation(_facts: Facts, key: KeyFacts) -> Finding | None:
         return None
     if reading.enterprise_attestation:
         message = "has enterprise attestation on: some sites may learn its serial number"
-        hint = "only a reset ends it; accept this where an employer wants it"
+        # Of a key without a name nothing can be accepted.
+        hint = "only a reset ends it" + ("; accept this where an employer wants it" if key.known is not None else "")
         return _finding("enterprise_attestation", WARN, key, message, hint)
     return _finding("enterprise_attestation", OK, key, "has enterprise attestation off")
 

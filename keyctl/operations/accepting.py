@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from keyctl.core.health_results import Acceptance
 from keyctl.core.health_table import rule_of
 from keyctl.core.names import composed, quoted
 from keyctl.core.results import FOUND
-from keyctl.errors import Details, NotFoundError, UsageError
+from keyctl.errors import Details, KeyctlError, NotFoundError, UsageError
 from keyctl.operations import check_facts, checking, pair_choice
 from keyctl.store import health_files
 from keyctl.store import inventory as store
@@ -104,7 +105,7 @@ def accept(
     """
     require_rule(choice.id)
     moment = _moment(until)
-    checked = checking.check(circumstances)
+    checked = checking.check(circumstances, noting=False)
     subjects = _subjects(circumstances, checked.facts.inventory, choice.key)
     found = [one for one in checked.found if one.result in FOUND and _fits(one, choice, subjects)]
     if not found:
@@ -125,6 +126,8 @@ def accept(
         reason=reason or None,
     )
     after = _changed(circumstances, (), (acceptance,), dry_run=dry_run)
+    if not dry_run:
+        checking.note(circumstances, checked, after)
     return AcceptedFindings(accepted=_shown(after, checked.facts.inventory), changed=not dry_run)
 
 
@@ -151,6 +154,10 @@ def remove(circumstances: Circumstances, choice: Choice, *, dry_run: bool) -> Ac
             "`keyctl health accept --list` shows those that are",
         )
     after = _changed(circumstances, gone, (), dry_run=dry_run)
+    if not dry_run:
+        with contextlib.suppress(KeyctlError):
+            # For the first screen; where nothing can be checked now, the next check says it.
+            checking.check(circumstances)
     return AcceptedFindings(accepted=_shown(after, inventory), changed=not dry_run)
 
 

@@ -65,7 +65,14 @@ def read_named(circumstances: Circumstances, known: Known, name: str) -> ReadKey
     waits = replace(circumstances.waits, touch_s=0.0)
     wanted = replace(circumstances, wanted=name, waits=waits)
     with opening.opened(wanted, by_touch=False, remarking=False) as session:
-        return read_session(session, circumstances, known)
+        read = read_session(session, circumstances, known)
+    if read.key_id is not None or read.reading.remark is None:
+        return read
+    # Loaded only where it matters which keys are connected beside it.
+    from keyctl.operations import listing
+
+    others = listing.list_keys(replace(wanted, wanted=None), listing.Filter(connected=True)).keys
+    return _without_remark(read, known.inventory, {key.id for key in others})
 
 
 def read_session(session: Session, circumstances: Circumstances, known: Known) -> ReadKey:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from keyctl.core.health_facts import Facts, Finding
-    from keyctl.core.health_results import Health
+    from keyctl.core.health_results import Acceptance, Health
     from keyctl.errors import KeyctlError
     from keyctl.operations.asking import Circumstances
     from keyctl.operations.drilling import Drills
@@ -35,7 +35,9 @@ class Checked:
     errors: tuple[KeyctlError, ...]
 
 
-def check(circumstances: Circumstances, names: Sequence[str] = (), *, drill: bool = False) -> Checked:
+def check(
+    circumstances: Circumstances, names: Sequence[str] = (), *, drill: bool = False, noting: bool = True
+) -> Checked:
     """Look at keys, pairings and accounts.
 
     Args:
@@ -43,6 +45,7 @@ def check(circumstances: Circumstances, names: Sequence[str] = (), *, drill: boo
         names: The keys to look at, as ``--key`` takes them; none: all, and the whole. The result of a whole check is
             noted for the first screen.
         drill: Whether to hold a drill of every key first.
+        noting: Whether to note the result.
 
     Raises:
         UsageError: ``health.toml`` is broken (``limits_invalid``), or a drill is wanted and nobody is there.
@@ -64,12 +67,27 @@ def check(circumstances: Circumstances, names: Sequence[str] = (), *, drill: boo
     found = tuple(health.findings(facts))
     since = check_results.read_since(circumstances.state)
     result = health.diagnose(found, acceptances, now=now, since=since)
+    if noting:
+        _note(circumstances, result, found, facts, since)
+    return Checked(health=result, found=found, facts=facts, errors=drills.errors)
+
+
+def note(circumstances: Circumstances, checked: Checked, acceptances: Sequence[Acceptance]) -> None:
+    """Note the result of a check that was not noted, as it is with what is accepted by now."""
+    since = check_results.read_since(circumstances.state)
+    result = health.diagnose(checked.found, acceptances, now=checked.facts.now, since=since)
+    _note(circumstances, result, checked.found, checked.facts, since)
+
+
+def _note(
+    circumstances: Circumstances, result: Health, found: Sequence[Finding], facts: Facts, since: Mapping[str, str]
+) -> None:
     with contextlib.suppress(StoreError):
         # A state folder on a read-only disk must not keep the check from saying what it saw.
-        _note(circumstances, facts, now)
+        _note_records(circumstances, facts)
         if facts.whole:
-            check_results.write_last(circumstances.state, result, _began(found, since, now), now=now)
-    return Checked(health=result, found=found, facts=facts, errors=drills.errors)
+            began = _began(found, since, facts.now)
+            check_results.write_last(circumstances.state, result, found, began, now=facts.now)
 
 
 def _began(found: Sequence[Finding], since: Mapping[str, str], now: str) -> dict[str, str]:
@@ -85,8 +103,8 @@ def _drills(circumstances: Circumstances, names: Sequence[str], *, wanted: bool)
     return drilling.hold(circumstances, names) if wanted else drilling.Drills()
 
 
-def _note(circumstances: Circumstances, facts: Facts, now: str) -> None:
+def _note_records(circumstances: Circumstances, facts: Facts) -> None:
     """Note which records were seen on keys."""
     for one in facts.pairings:
         if one.records and all(one.records.values()):
-            check_results.write_record_seen(circumstances.state, one.pairing.id, now)
+            check_results.write_record_seen(circumstances.state, one.pairing.id, facts.now)

@@ -48,13 +48,14 @@ def overview(circumstances: Circumstances) -> tuple[Overview, tuple[KeyctlError,
     inventory = store.read_whole(circumstances.home)
     listed = listing.list_keys(circumstances, listing.Filter())
     now = times.now()
-    summary = coverage.coverage(inventory, now=now).summary
-    last, findings = last_result.read(circumstances.state, inventory, now=now)
+    covered = coverage.coverage(inventory, now=now)
+    today = last_result.Today(inventory=inventory, keys=listed.keys, coverage=covered, now=now)
+    last, findings = last_result.read(circumstances.state, today)
     unfinished, problems = _unfinished_losses(circumstances, inventory)
     situation = Situation(
         inventory=inventory,
         keys=listed.keys,
-        summary=summary,
+        summary=covered.summary,
         last_result=last.result if last is not None else None,
         checked_at=last.at if last is not None else None,
         unfinished_losses=unfinished,
@@ -63,7 +64,7 @@ def overview(circumstances: Circumstances) -> tuple[Overview, tuple[KeyctlError,
     found = Overview(
         keys=listed.keys,
         pairings=tuple(pair_views.view(inventory, pairing) for pairing in inventory.pairings),
-        summary=summary,
+        summary=covered.summary,
         scanned=_is_scanned(inventory),
         findings=findings,
         last_check=last,

@@ -13,9 +13,10 @@ from keyctl.core.results import CheckResult
 from keyctl.store import facts, fields
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from keyctl.core.health_facts import Finding
     from keyctl.core.health_results import Health
 
 _KEPT_FINDINGS = 20
@@ -42,6 +43,9 @@ class LastCheck:
     counts: CheckCounts
     #: Those that count, the worst first, as many as a screen shows.
     findings: tuple[HealthCheck, ...]
+    #: Ids of the keys and pairings in it, by what they are called in it; an older keyctl noted none.
+    key_ids: Mapping[str, str]
+    pairing_ids: Mapping[str, str]
 
 
 def counts_of(health: Health) -> CheckCounts:
@@ -72,13 +76,20 @@ _LAST: fields.Fields = {
     "at": fields.time,
     "result": CheckResult,
     "counts": lambda value: fields.object_of(CheckCounts, _COUNTS, value),
-    "findings": fields.objects(HealthCheck, _CHECK),
+    "findings": lambda value: fields.objects(HealthCheck, _CHECK)([_with_all_fields(item) for item in value]),
+    "key_ids": lambda value: {name: fields.identity(item) for name, item in fields.mapping(value).items()},
+    "pairing_ids": lambda value: {name: fields.identity(item) for name, item in fields.mapping(value).items()},
 }
+
+
+def _with_all_fields(value: Any) -> dict[str, Any]:
+    """A finding as an older or a newer keyctl noted it, with the fields that it has here."""
+    return {name: fields.mapping(value).get(name) for name in _CHECK}
 
 
 def read_last(state: Path) -> LastCheck | None:
     """The last whole check; None: there was none."""
-    return facts.read_or_none(state / _LAST_FILE, lambda value: fields.object_in(LastCheck, _LAST, value))
+    return facts.read_or_none(state / _LAST_FILE, _last)
 
 
 def read_last_time(state: Path) -> str | None:
@@ -91,12 +102,13 @@ def read_since(state: Path) -> dict[str, str]:
     return facts.read_or_none(state / _LAST_FILE, _since) or {}
 
 
-def write_last(state: Path, health: Health, since: Mapping[str, str], *, now: str) -> None:
+def write_last(state: Path, health: Health, found: Sequence[Finding], since: Mapping[str, str], *, now: str) -> None:
     """Note the result of a whole check; a power cut may undo it.
 
     Args:
         state: This computer's own.
         health: The result.
+        found: What it was made of, which tells the ids of keys and pairings.
         since: As :func:`read_since` is to return it.
         now: The time.
 
@@ -110,6 +122,10 @@ def write_last(state: Path, health: Health, since: Mapping[str, str], *, now: st
         "counts": fields.plain(counts_of(health)),
         "findings": [fields.plain(check) for check in counting[:_KEPT_FINDINGS]],
         "since": dict(since),
+        "key_ids": {one.key: one.key_id for one in found if one.key is not None and one.key_id is not None},
+        "pairing_ids": {
+            one.pairing: one.pairing_id for one in found if one.pairing is not None and one.pairing_id is not None
+        },
     }
     facts.write(state / _LAST_FILE, "last_check", content, durable=False)
 
@@ -140,6 +156,11 @@ def write_export(state: Path, digest: str, at: str) -> None:
         StoreError: It cannot be written.
     """
     facts.write(state / _EXPORT_FILE, "export", {"at": at, "digest": digest}, durable=False)
+
+
+def _last(value: dict[str, Any]) -> LastCheck:
+    found: LastCheck = fields.object_in(LastCheck, _LAST, {"key_ids": {}, "pairing_ids": {}, **value})
+    return found
 
 
 def _at(value: Mapping[str, Any]) -> str:

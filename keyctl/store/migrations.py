@@ -12,12 +12,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 
+#: Findings that say by now how bad it is, or what of it: an acceptance that noted neither covers none of them.
+_TOLD_APART = ("lost_key", "pairing_gaps", "future", "counter", "derived_keys")
+
+
 def _with_owners(accepted: dict[str, Any]) -> dict[str, Any]:
-    """Accepted findings told nothing of whose account it is, and so were about those of all owners."""
+    """Accepted findings told nothing of whose account it is, and so were about those of all owners.
+
+    Those that cover nothing any more are left out, so that no list shows them as accepted.
+    """
     entries = accepted.get("accepted")
     if type(entries) is not list:
         return accepted
-    told = [{**entry, "owner": None} if type(entry) is dict else entry for entry in entries]
+    told = [
+        {**entry, "owner": None} if type(entry) is dict else entry
+        for entry in entries
+        if type(entry) is not dict or entry.get("id") not in _TOLD_APART
+    ]
     return {**accepted, "accepted": told}
 
 

@@ -296,7 +296,7 @@ def test_what_concerns_all_keys_is_accepted_without_one(run, write):
 
 
 def test_a_dry_run_of_accepting_changes_nothing(run, well, home):
-    before = (home / "accepted.json").read_bytes()
+    before, last = (home / "accepted.json").read_bytes(), (home / "state" / "last-check.json").read_bytes()
     for arguments in (("scan", "--remove"), ("pin_length", "--reason", "another")):
         done = run("health", "accept", *arguments, "--dry-run", "--json").document["data"]
         assert done["changed"] is False
@@ -304,6 +304,31 @@ def test_a_dry_run_of_accepting_changes_nothing(run, well, home):
     assert done["accepted"][1]["reason"] == "another"
     assert "this was a dry run" in run("health", "accept", "scan", "--remove", "--dry-run").err
     assert (home / "accepted.json").read_bytes() == before
+    assert (home / "state" / "last-check.json").read_bytes() == last
+    assert well
+
+
+def test_a_key_without_a_name_is_told_to_accept_nothing(run, virtual, well):
+    virtual.new("stranger", profile="full")
+    done = run("health", "-k", "virtual:stranger", "--json").document["data"]
+    [found] = [check for check in done["checks"] if check["id"] == "pin_length"]
+    assert "have one of 6 or more" in found["hint"]
+    assert "accept" not in found["hint"]
+    [found] = [
+        check for check in run("health", "-k", well, "--json").document["data"]["checks"] if check["id"] == "pin_length"
+    ]
+    assert f"`keyctl health accept pin_length -k {well}`" in found["hint"]
+
+
+def test_a_named_stranger_is_none_of_the_keys_that_are_there(run, virtual, well):
+    virtual.new("stranger")
+    results = {}
+    for there in (True, False):
+        if not there:
+            virtual.unplug("blue")
+        done = run("health", "-k", "virtual:stranger", "--json").document["data"]
+        results[there] = [check["result"] for check in done["checks"] if check["id"] == "recognition"]
+    assert results == {True: [], False: ["warn"]}
     assert well
 
 

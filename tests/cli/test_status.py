@@ -10,7 +10,7 @@ import pytest
 
 from keyctl.core import times
 
-from ..core.coverage_parts import key, pairing, passkey  # noqa: TID252  # found by path: there is no package to name
+from ..core.coverage_parts import key, pairing, passkey, service  # noqa: TID252  # found by path: there is no package to name
 
 FAR = "2099-01-01T00:00:00Z"
 
@@ -87,3 +87,104 @@ def test_a_key_that_says_nothing_gets_no_name(run, virtual, blue, screen):
     text, data = screen()
     assert "virtual:blue: cannot be opened or read" in text
     assert data["next_step"]["command"] != "keyctl add NAME -k virtual:blue"
+
+
+def test_a_bad_finding_stays_when_its_key_gets_another_name(run, virtual, blue, screen):
+    assert run("add", "a", "-k", blue).status == 0
+    virtual.spend(2)
+    assert run("health").status == 10
+    assert run("edit", "a", "--name", "daily").status == 0
+    text, data = screen()
+    assert data["last_check"]["result"] == "fail"
+    [bad] = [one for one in data["findings"] if one["id"] == "pin_tries"]
+    assert (bad["key"], bad["message"]) == ("daily", "daily takes only 2 tries at its PIN")
+    # It may name the key by its old name.
+    assert bad["hint"] == "`keyctl health` says what to do about it"
+    assert "1 bad" in text
+
+
+def test_what_was_found_of_a_pairing_stays_when_a_key_gets_another_name(run, write, screen):
+    write(key("blue"), key("green"), pairing("blue", "green"))
+    assert run("health").status == 10
+    before = screen()[1]
+    assert run("edit", "green", "--name", "safe").status == 0
+    after = screen()[1]
+    assert after["last_check"] == before["last_check"]
+    assert {one["pairing"] for one in after["findings"]} == {None, "blue/safe"}
+    assert any(one["message"].startswith("blue/safe ") for one in after["findings"])
+
+
+def test_a_key_that_was_forgotten_is_not_the_next_of_its_name(run, write, screen):
+    write(key("blue"), key("green"))
+    assert run("health").status == 10
+    assert run("forget", "green", "--confirm", "green").status == 0
+    write(replace(key("green"), id="00000000000000ff"))
+    assert {one["key"] for one in screen()[1]["findings"]} == {None, "blue"}
+
+
+def test_a_last_check_of_an_older_version_is_read(run, write, screen, home):
+    write(key("blue", passkey("github.com"), owner="kim"), key("green"))
+    assert run("health").status == 10
+    before = screen()[1]
+    assert [one["owner"] for one in at_risk(before)] == ["kim"]
+    path = home / "state" / "last-check.json"
+    content = json.loads(path.read_text())
+    for name in ("key_ids", "pairing_ids"):
+        del content[name]
+    for one in content["findings"]:
+        del one["owner"]
+        # Nor does what a newer one adds hide anything.
+        one["more"] = 1
+    path.write_text(json.dumps(content))
+    after = screen()[1]
+    assert after["last_check"] == before["last_check"]
+    assert after["findings"] == [one | {"owner": None} for one in before["findings"]]
+
+
+def at_risk(document):
+    return [one for one in document["findings"] if one["id"] == "account_at_risk"]
+
+
+def test_an_account_that_was_mended_is_not_bad_any_more(run, write, screen):
+    write(key("blue"), key("green"), service("github", "github.com", account="joe"))
+    assert run("health").status == 10
+    text, data = screen()
+    assert "1 bad" in text
+    assert len(at_risk(data)) == 1
+    assert run("service", "edit", "github", "--on", "blue").status == 0
+    # One key is better than none, and not yet what the check said.
+    assert at_risk(screen()[1]) == []
+    assert run("service", "edit", "github", "--on", "green").status == 0
+    text, data = screen()
+    assert "bad" not in text
+    assert data["last_check"]["counts"]["fail"] == 0
+
+
+def test_what_was_accepted_or_taken_back_counts_at_once(run, write, screen):
+    write(key("blue"), key("green"), service("github", "github.com", account="joe"))
+    assert run("health").status == 10
+    assert run("health", "accept", "account_at_risk", "--account", "joe").status == 0
+    text, data = screen()
+    assert "bad" not in text
+    assert (at_risk(data), data["last_check"]["counts"]["accepted"]) == ([], 1)
+    assert run("health", "accept", "account_at_risk", "--remove").status == 0
+    text, data = screen()
+    assert "1 bad" in text
+    assert len(at_risk(data)) == 1
+
+
+def test_a_device_that_got_a_name_is_no_stranger_any_more(run, virtual, blue, screen):
+    assert run("add", "blue", "-k", blue).status == 0
+    virtual.unplug("blue")
+    virtual.new("green")
+    assert run("health").status == 10
+    assert "virtual:green" in {one["key"] for one in screen()[1]["findings"]}
+    assert run("add", "green", "-k", "virtual:green").status == 0
+    assert "virtual:green" not in {one["key"] for one in screen()[1]["findings"]}
+
+
+def test_a_key_that_cannot_be_opened_is_not_told_to_be_plugged_in(virtual, blue, screen):
+    virtual.set("blue", "fault=1:busy")
+    text = screen()[0]
+    assert f"{blue}: cannot be opened or read" in text
+    assert "a connected key cannot be opened or read: `keyctl doctor`" in text

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from keyctl.core.health_facts import Finding
 from keyctl.core.health_limits import Limits
 from keyctl.core.health_results import Acceptance, Health, HealthCheck
 from keyctl.core.results import CheckResult
@@ -132,6 +133,16 @@ def test_an_acceptance_of_before_there_were_owners_is_of_all_of_them(home):
     assert json.loads((home / "accepted.json").read_text())["schema"] == 2
 
 
+@pytest.mark.parametrize("name", ["lost_key", "pairing_gaps", "future", "counter", "derived_keys"])
+def test_an_older_acceptance_that_covers_nothing_any_more_is_not_listed(home, name):
+    home.mkdir()
+    content = health_files.acceptances_to((replace(ACCEPTANCE, id=name), ACCEPTANCE)) | {"schema": 1}
+    for entry in content["accepted"]:
+        del entry["owner"]
+    (home / "accepted.json").write_text(json.dumps(content))
+    assert health_files.read_acceptances(home) == (ACCEPTANCE,)
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [
@@ -173,13 +184,20 @@ def test_the_last_result_comes_back_with_counts_and_beginnings(tmp_path):
     accepted = replace(CHECK, id="export", accepted_until=LATER)
     fine = replace(CHECK, id="counter", result=CheckResult.OK, since=None)
     health = Health(result=CheckResult.WARN, checks=(CHECK, *[CHECK] * 59, fine, accepted))
-    check_results.write_last(tmp_path, health, {"0a": NOW}, now=LATER)
+    made_of = (
+        Finding(id="scan", result=CheckResult.WARN, message="", key="blue", key_id="00000000000000b1"),
+        Finding(id="unreachable", result=CheckResult.WARN, message="", key="usb:/dev/hidraw3"),
+        Finding(id="pairing_drill", result=CheckResult.WARN, message="", pairing="a/b", pairing_id="00000000000000c1"),
+    )
+    check_results.write_last(tmp_path, health, made_of, {"0a": NOW}, now=LATER)
     last = check_results.read_last(tmp_path)
     assert last is not None
     assert (last.at, last.result) == (LATER, "warn")
     assert vars(last.counts) == {"ok": 1, "warn": 60, "fail": 0, "skip": 0, "accepted": 1}
     assert last.findings[0] == CHECK
     assert len(last.findings) == 20
+    assert last.key_ids == {"blue": "00000000000000b1"}
+    assert last.pairing_ids == {"a/b": "00000000000000c1"}
     assert check_results.read_since(tmp_path) == {"0a": NOW}
     assert check_results.read_last_time(tmp_path) == LATER
 
