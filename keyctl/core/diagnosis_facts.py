@@ -262,6 +262,8 @@ class Keeping:
     state_problem: str | None
     #: Whether others may look into it; False where permissions are not POSIX.
     state_open_to_others: bool
+    #: Files in it that cannot be read or understood, without which a key or a seed cannot be trusted.
+    pin_problems: tuple[FileProblem, ...]
     now: str
     #: The latest time that a file of the inventory tells of; None: none does.
     newest: str | None

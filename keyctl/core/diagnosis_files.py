@@ -35,6 +35,8 @@ def state(facts: Facts) -> Iterator[Check]:
     keeping = facts.keeping
     if keeping is None:
         return
+    for problem in keeping.pin_problems:
+        yield Check(id="state", result=CheckResult.FAIL, message=problem.message, hint=problem.hint)
     if keeping.state_problem is not None:
         yield Check(
             id="state",
@@ -49,7 +51,7 @@ def state(facts: Facts) -> Iterator[Check]:
             message=f"others can look into {keeping.state}, where tokens may lie",
             hint=f"make it yours alone: chmod 700 {shlex.quote(visible(keeping.state))}",
         )
-    else:
+    elif not keeping.pin_problems:
         yield Check(id="state", result=CheckResult.OK, message=f"{keeping.state} is in order")
 
 

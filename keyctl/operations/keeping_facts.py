@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,12 @@ from keyctl.device import surroundings
 from keyctl.errors import StoreError, UsageError
 from keyctl.model import KeyState
 from keyctl.operations import check_facts
-from keyctl.store import health_files, loss_records, system_keyring, unattended_tokens, unit_files
+from keyctl.store import health_files, loss_records, pair_pins, system_keyring, unattended_tokens, unit_files
 from keyctl.store import inventory as store
+from keyctl.store import state as local_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from keyctl.core.diagnosis_facts import Home
     from keyctl.core.inventory import Inventory
@@ -40,6 +42,8 @@ def gather(circumstances: Circumstances) -> Keeping:
         state=state.path,
         state_problem=_problem(state),
         state_open_to_others=state.open_to_others,
+        # Where the folder itself cannot be used, that is what is wrong.
+        pin_problems=tuple(map(_told, _damaged_pins(circumstances, inventory))) if _problem(state) is None else (),
         now=times.now(),
         newest=max((moment for _, moment in health_whole.moments(inventory)), default=None),
         noted=check_facts.latest_note(circumstances, inventory),
@@ -67,6 +71,33 @@ def _lost_ticks(circumstances: Circumstances, inventory: Inventory) -> Iterator[
                 loss_records.read(circumstances.home, key.id)
             except StoreError as error:
                 yield error
+
+
+def _damaged_pins(circumstances: Circumstances, inventory: Inventory) -> Iterator[StoreError]:
+    """Why it cannot be read which keys, names and seeds are trusted here; each reason once."""
+    state = circumstances.state
+    reads: list[Callable[[], object]] = []
+    for key in inventory.keys:
+        reads += [partial(local_state.read_pin, state, key.id), partial(local_state.read_name_pin, state, key.name)]
+    if inventory.pairings:
+        # Loaded only where two keys are paired.
+        from keyctl.operations import seed_trust
+
+        for pairing in inventory.pairings:
+            reads += [
+                partial(local_state.read_seed_pin, state, pairing.id),
+                partial(pair_pins.read_details, state, pairing.id),
+                partial(seed_trust.in_place_of_another, circumstances, inventory, pairing),
+            ]
+    seen = set()
+    for read in reads:
+        try:
+            read()
+        except StoreError as error:
+            # One file may be about several pairings.
+            if error.message not in seen:
+                yield error
+            seen.add(error.message)
 
 
 def _told(problem: KeyctlError) -> FileProblem:

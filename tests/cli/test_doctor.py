@@ -10,6 +10,7 @@ import pytest
 from keyctl.cli.commands import doctor
 from keyctl.core.diagnosis_facts import Check, Diagnosis
 from keyctl.core.results import CheckResult
+from keyctl.store import pair_pins
 from keyctl.store import state as local_state
 
 from ..core import coverage_parts  # noqa: TID252  # found by path: there is no package to name
@@ -145,6 +146,44 @@ def test_what_health_reads_beside_the_inventory_is_looked_at(run, write, home, n
     done = run("doctor", "--json").document
     [found] = [check for check in done["data"]["checks"] if check["id"] == "inventory" and check["result"] != "ok"]
     assert found["result"] == result
+    assert str(path) in found["message"]
+
+
+def _of_a_key(state, keys, _pairing):
+    local_state.write_pin(state, keys[0].id, b"key")
+
+
+def _of_a_name(state, keys, _pairing):
+    local_state.write_name_pin(state, keys[0].name, keys[0].id)
+
+
+def _of_a_seed(state, _keys, pairing):
+    local_state.write_seed_pin(state, pairing.id, bytes(32))
+
+
+def _of_details(state, _keys, pairing):
+    pair_pins.write_details(state, pairing.id, bytes(32))
+
+
+def _of_a_pair(state, keys, pairing):
+    pair_pins.write(state, f"numbers {keys[0].id} {keys[1].id}", pairing.id)
+
+
+@pytest.mark.usefixtures("calm")
+@pytest.mark.parametrize("note", [_of_a_key, _of_a_name, _of_a_seed, _of_details, _of_a_pair])
+def test_what_is_trusted_here_is_looked_at(run, write, home, note):
+    keys = [coverage_parts.key(name) for name in ("blue", "green")]
+    pairing = coverage_parts.pairing("blue", "green")
+    write(*keys, pairing)
+    home.chmod(0o700)
+    note(home / "state", keys, pairing)
+    assert only(run("doctor", "--json").document, "state")["result"] == "ok"
+    [path] = (home / "state" / "pins").iterdir()
+    path.write_text("{")
+    done = run("doctor", "--json")
+    assert done.status == 10
+    found = only(done.document, "state")
+    assert found["result"] == "fail"
     assert str(path) in found["message"]
 
 

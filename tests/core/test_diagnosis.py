@@ -59,6 +59,7 @@ KEEPING = Keeping(
     state="/home/kim/state",
     state_problem=None,
     state_open_to_others=False,
+    pin_problems=(),
     now="2026-06-01T08:00:00Z",
     newest="2026-05-31T08:00:00Z",
     noted="2026-06-01T07:00:00Z",
