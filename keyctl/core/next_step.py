@@ -81,7 +81,8 @@ def _first_keys(situation: Situation) -> NextStep | None:
             command=f"keyctl add NAME -k {quoted(stranger.selector)}",
         )
     if not situation.inventory.keys:
-        return NextStep(text="no key is known: plug one in, or try keyctl without one", command="keyctl demo")
+        nothing = NextStep(text="no key is known: plug one in, or try keyctl without one", command="keyctl demo")
+        return _unclear_key(situation) or _locked_key(situation) or nothing
     active = [key for key in situation.inventory.keys if key.state is KeyState.ACTIVE]
     if len(active) == 1 and not _unclear_keys(situation):
         return NextStep(

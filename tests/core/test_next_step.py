@@ -139,5 +139,18 @@ def test_a_key_of_the_model_of_one_that_is_connected_is_another_one():
     assert next_step(found).command == "keyctl add NAME -k usb:/dev/hidraw3"
 
 
+@pytest.mark.parametrize(
+    ("stranger", "command"),
+    [
+        (replace(STRANGER, access=Access.BUSY), "keyctl doctor"),
+        (replace(STRANGER, access=Access.DENIED), "keyctl doctor"),
+        (LOCKED, "keyctl pin verify -k usb:/dev/hidraw3"),
+        (STRANGER, "keyctl add NAME -k usb:/dev/hidraw3"),
+    ],
+)
+def test_where_no_key_is_known_a_connected_one_is_not_overlooked(stranger: Key, command: str) -> None:
+    assert next_step(situation(keys=(stranger,))).command == command
+
+
 def test_the_only_key_is_no_reason_to_add_one_that_may_be_it():
     assert next_step(situation(KNOWN_MODEL, keys=(PERHAPS,))).command == "keyctl list"
