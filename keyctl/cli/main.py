@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _PROGRAM = "keyctl"
-_HOW_FAR = "what was done until then stays done; give the command again for the rest"
+_HOW_FAR = "what was done until then may stay done; give the command again for the rest"
 #: Objects between two looks for garbage in circles, of which a run leaves next to none; Python looks every 700.
 _GC_THRESHOLD = 100_000
 

@@ -154,7 +154,7 @@ def _remaining(one: Remains, *, dry_run: bool) -> str:
 def restored(done: Restoration, *, dry_run: bool) -> str:
     """What was read from a key."""
     if dry_run:
-        return visible(f"{done.key.label} carries a pairing that can be restored; nothing was changed")
+        return visible(f"{done.key.label} carries what can be restored; nothing was changed")
     return "\n\n".join(block(pairing) for pairing in done.pairings)
 
 

@@ -156,7 +156,8 @@ def _undoing(
     except BaseException:
         # An interruption; the journal tells of what cannot be deleted now.
         with contextlib.suppress(KeyctlError):
-            undoing()
+            if undoing():
+                circumstances.asker.tell(f"what was made on {session.key.label} was deleted again")
         raise
 
 

@@ -80,6 +80,8 @@ def restore(circumstances: Circumstances, which: str | None = None, *, dry_run: 
         if which is not None:
             copies = _chosen(session, copies, which)
         if dry_run:
+            for copy in copies:
+                circumstances.asker.tell(f"{session.key.label} carries the pairing {name_of(copy.record)}")
             return Restoration(key=session.key, pairings=(), changed=False, enrolled=False)
         return _restored(
             session, circumstances, [RecordRestoring(session, circumstances, copy, pin) for copy in copies]
@@ -91,6 +93,9 @@ def _restored(session: Session, circumstances: Circumstances, records: Sequence[
     for record in records:
         record.require_consistent()
     records = _comparable(circumstances, records)
+    if session.key.id is None:
+        # Before a touch or a person's work is in vain.
+        naming.require_free(session, circumstances, _former_name(records[0].copy))
     for record in records:
         record.check()
     enrolled = session.key.id is None
@@ -176,12 +181,15 @@ def _chosen(session: Session, copies: Sequence[FoundCopy], which: str) -> list[F
     return found
 
 
+def _former_name(copy: FoundCopy) -> str:
+    """What the key was called that carries *copy*."""
+    return copy.record.backup_name if is_on_backup(copy) else copy.record.primary_name
+
+
 def _enrol(session: Session, circumstances: Circumstances, copy: FoundCopy) -> None:
     """Give an unknown key the name and number that its record says."""
-    record = copy.record
-    name, key_id = (
-        (record.backup_name, record.backup_id) if is_on_backup(copy) else (record.primary_name, record.primary_id)
-    )
+    name = _former_name(copy)
+    key_id = copy.record.backup_id if is_on_backup(copy) else copy.record.primary_id
     circumstances.asker.tell(f"{session.key.label} is not known here; by its record it is {name}, so it gets that name")
     role = Role.BACKUP if is_on_backup(copy) else Role.PRIMARY
     naming.enrol(session, circumstances, name, naming.Notes(role=role), key_id=key_id)

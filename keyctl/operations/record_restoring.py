@@ -86,9 +86,9 @@ class RecordRestoring:
             TouchError: Nobody touched the key in time.
         """
         label = self._session.key.label
-        self._circumstances.asker.tell(
-            f"{label} carries the pairing {name_of(self._record)}, whose seed is {self.fingerprint}"
-        )
+        # Not the fingerprint where it is to be read elsewhere.
+        seed = "" if self.wants_comparison else f", whose seed is {self.fingerprint}"
+        self._circumstances.asker.tell(f"{label} carries the pairing {name_of(self._record)}{seed}")
         if not self._on_backup:
             self._require_pinned_record()
         elif self._record.method is not Method.SOFTWARE:

@@ -214,7 +214,7 @@ def _restore(context: click.Context, *, pairing: str | None, confirm: str | None
     return Outcome(
         data=restored,
         text=lambda: pair_text.restored(restored, dry_run=dry_run),
-        notes=pair_text.after_restoring(restored),
+        notes=() if dry_run else pair_text.after_restoring(restored),
     )
 
 
@@ -225,7 +225,8 @@ def _left_told(circumstances: Circumstances) -> Iterator[None]:
 
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
+        # The latter: a signal to end.
         with contextlib.suppress(KeyctlError):
             for line in pair_unfinished.told(circumstances):
                 circumstances.asker.tell(line)
