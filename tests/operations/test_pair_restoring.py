@@ -12,7 +12,7 @@ from keyctl.cli.terminal import Person
 from keyctl.core import arkg, key_record, seed_cose
 from keyctl.core.pairings import Method, Pairing
 from keyctl.device import blob_array
-from keyctl.errors import Exit
+from keyctl.errors import Exit, NotFoundError
 from keyctl.operations import key_copies, pair_choice, pair_restoring, pair_views
 from keyctl.store import blob_keys, pair_pins
 from keyctl.store import state as local_state
@@ -114,6 +114,36 @@ def test_an_unknown_key_gets_no_name_by_a_record_that_nobody_confirms(pairs):
     error = failing(restore, pairs, "blue", pairs.person(reads="AAAAA-AAAAA-AAAAA-AAAAA"))
     assert error.exit_status is Exit.DECLINED
     assert files(pairs) == before == []
+
+
+def test_a_name_that_is_taken_is_told_before_a_touch_and_before_anything_is_compared(pairs):
+    pairs.paired()
+    lose_inventory(pairs)
+    for name in ("green", "blue"):
+        pairs.desk.know(name, f"other-{name}")
+        who = pairs.person()
+        error = failing(restore, pairs, name, who)
+        assert (type(error), error.code) == (NotFoundError, "name_exists")
+        assert pairs.touches() == 0
+        assert who.compared == []
+
+
+def test_what_is_to_be_read_off_paper_is_not_on_the_screen(pairs):
+    fingerprint = fingerprint_of(pairs.paired())
+    lose_inventory(pairs)
+    who = pairs.person(reads=fingerprint)
+    assert restore(pairs, "blue", who).changed
+    assert who.compared == [fingerprint]
+    assert not any(fingerprint in line for line in who.told)
+
+
+def test_a_dry_run_names_what_is_there(pairs):
+    pairs.paired()
+    lose_inventory(pairs)
+    who = pairs.person()
+    pair_restoring.restore(pairs.circumstances(who, "virtual:green"), None, dry_run=True)
+    assert "virtual:green carries the pairing blue/green" in who.told
+    assert files(pairs) == []
 
 
 def test_an_unknown_backup_key_gets_no_name_by_a_planted_record(pairs):
