@@ -92,17 +92,28 @@ def _buy(writer: Writer, left: Sequence[KnownKey]) -> Step:
 
 
 def _pairing(inventory: Inventory, lost: KnownKey) -> Pairing | None:
-    """The pairing that decides what comes next: with the lost key as primary before one as backup; promoted first."""
+    """The pairing that decides what comes next: with the lost key as primary before one as backup; promoted first.
+
+    Where the other key is lost, too, or was reset, nobody can take over by it. It is not to be removed either: should
+    that key be found, it can.
+    """
     since = lost.changed.get("state", "")
     pairings = [
         one
         for one in inventory.pairings_of(lost.id)
         # One that was retired before is of an earlier loss, after which the key was found again.
-        if one.retired_at is None or (one.primary_id == lost.id and one.retired_at >= since)
+        if (one.retired_at is None or (one.primary_id == lost.id and one.retired_at >= since))
+        and _may_be_at_hand(inventory, one.backup_id if one.primary_id == lost.id else one.primary_id)
     ]
     states = [PairingState.RETIRED, PairingState.VERIFIED, PairingState.NEVER_VERIFIED, PairingState.BROKEN]
     pairings.sort(key=lambda one: (one.primary_id != lost.id, states.index(one.state), one.created_at, one.id))
     return pairings[0] if pairings else None
+
+
+def _may_be_at_hand(inventory: Inventory, key_id: str) -> bool:
+    """Whether nothing says that the key is gone; of one that is not known here nothing does."""
+    key = inventory.key_with_id(key_id)
+    return key is None or key.state is KeyState.ACTIVE
 
 
 def _promote(writer: Writer, inventory: Inventory, lost: KnownKey, pairing: Pairing) -> Step:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from keyctl.core import sites
 from keyctl.core.inventory import Inventory
 from keyctl.core.loss_computer import computer_steps
+from keyctl.core.loss_plan import unlisted_step
 from keyctl.core.loss_replacement import likeliest_first, steps_among
 from keyctl.core.loss_steps import Step, StepKind, Writer
 from keyctl.core.names import account_label, quoted
@@ -64,6 +65,9 @@ def general_plan(
             f"work, and remove {lost} from its security keys: it is under Security, Passkeys or Two-step verification"
         )
         steps.append(writer.step(StepKind.REVOKE, "every account", text, key=backup))
+    else:
+        # What a key lists are passkeys: it may be a second factor everywhere, and list nothing.
+        steps.append(unlisted_step(writer, lost, read=True))
     steps += _elsewhere(writer, lost)
     steps += steps_among(writer, inventory, left) if left else _replacement(writer, backup)
     return tuple(steps)

@@ -203,6 +203,30 @@ def test_a_promotion_of_an_earlier_loss_is_none_of_this_one():
     assert step.commands == ("keyctl recover promote red",)
 
 
+def test_a_pairing_whose_other_key_is_gone_too_leads_nowhere():
+    for state in (KeyState.LOST, KeyState.RESET):
+        for lost, other in (("blue", "green"), ("green", "blue")):
+            keys = replace(key(lost), role=Role.PRIMARY), key(other, state=state)
+            steps = steps_of(*keys, pairing("blue", "green"), lost=lost)
+            assert only(steps, StepKind.BUY).text.startswith("no key is left")
+            assert not of_kind(steps, StepKind.PROMOTE)
+            # The pairing stays: the other key may be found.
+            assert only(steps, StepKind.PAIR).commands == ("keyctl pair create PRIMARY NEW",)
+            with_red = steps_of(*keys, key("red"), pairing("blue", "green"), lost=lost)
+            assert only(with_red, StepKind.PROMOTE).commands == ("keyctl edit red --role primary",)
+            assert only(with_red, StepKind.PAIR).commands == ("keyctl pair create red NEW",)
+    retired = pairing("blue", "green", retired_at=NOW)
+    lost = key("blue", state=KeyState.LOST, changed={"state": SEEN_AT})
+    gone = key("green", state=KeyState.LOST)
+    assert only(steps_of(lost, gone, retired), StepKind.PAIR).commands == ("keyctl pair create PRIMARY NEW",)
+
+
+def test_of_two_pairings_the_one_whose_other_key_is_at_hand_counts():
+    gone, red = key("green", state=KeyState.LOST), key("red")
+    steps = steps_of(key("blue"), gone, red, pairing("blue", "green"), pairing("blue", "red"))
+    assert only(steps, StepKind.PROMOTE).commands == ("keyctl recover promote red",)
+
+
 def test_without_a_pairing_another_key_gets_the_role():
     blue = replace(key("blue"), role=Role.PRIMARY)
     step = only(steps_of(blue, key("green")), StepKind.PROMOTE)
@@ -370,6 +394,24 @@ def test_what_is_noted_of_the_keys_at_hand_is_in_the_general_plan():
         "github.com": "red",
         "mail.example": "green",
     }
+
+
+def test_a_key_that_lists_no_passkeys_may_still_be_a_second_factor_everywhere():
+    green = replace(key("green"), role=Role.BACKUP, passkeys_read_at=SEEN_AT)
+    opened = (OpenedAccount(rp_id="mail.example", user_id=b"1", account="kim"),)
+    for told, backup, known in (
+        (None, None, inventory_of(green)),
+        ((), "green", inventory_of(green)),
+        ((), "virtual:green", None),
+        (opened, "virtual:green", None),
+    ):
+        steps = general_plan("blue", told, backup, with_computer=False, inventory=known)
+        assert only(steps, StepKind.UNLISTED).text == (
+            "think of accounts that blue opens and that are not named here, as a second factor, which is on no list: "
+            "e-mail, bank, work, code hosts"
+        )
+        ranks = [ORDER.index(step.kind) for step in steps]
+        assert ranks == sorted(ranks)
 
 
 def test_what_the_backup_key_carries_is_read_before_it_gets_another_name():
