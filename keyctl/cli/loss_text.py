@@ -74,7 +74,7 @@ def notes(loss: Loss, *, dry_run: bool) -> list[str]:
 def found(result: Found, *, dry_run: bool) -> str:
     """What came of finding a key again."""
     name = result.key.label
-    if not result.changed and not dry_run:
+    if not result.changed and result.key.state is not KeyState.LOST:
         return visible(f"nothing to do: {name} is not marked as lost")
     would = "would be" if dry_run else "is"
     lines = [f"{name} {would} lost no more; what it opens counts again"]

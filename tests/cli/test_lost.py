@@ -242,7 +242,8 @@ def test_a_key_that_was_reset_is_not_called_lost(run, write):
 
 @pytest.mark.usefixtures("two")
 def test_found_says_what_happened(run):
-    assert run("found", "blue").out == "nothing to do: blue is not marked as lost\n"
+    for options in ((), ("--dry-run",)):
+        assert run("found", "blue", *options).out == "nothing to do: blue is not marked as lost\n"
     steps = run("lost", "blue", "--json").document["data"]["steps"]
     revoke = next(step for step in steps if step["kind"] == "revoke")
     run("lost", "blue", "--done", revoke["id"])
