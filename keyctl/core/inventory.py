@@ -89,6 +89,10 @@ class Registration:
     reset_at: str | None = None
 
 
+#: In :attr:`KnownKey.changed` of a lost key: when it was last in use again after an earlier loss or a reset.
+FOUND = "found"
+
+
 @dataclass(frozen=True, kw_only=True)
 class KnownKey:
     """A key with a name."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from keyctl.core import coverage
 from keyctl.core.accounts import may_share_owner
+from keyctl.core.inventory import FOUND
 from keyctl.core.key_models import model_of
 from keyctl.core.names import quoted
 from keyctl.model import KeyState, Role
@@ -95,7 +96,9 @@ def as_lost(key: KnownKey, *, now: str) -> KnownKey:
     """The former primary key, marked as lost; one that was reset stays so, as nothing is left on it."""
     if key.state is not KeyState.ACTIVE:
         return key
-    return replace(key, state=KeyState.LOST, changed={**key.changed, "state": now})
+    # It came back after an earlier loss.
+    back = {FOUND: key.changed["state"]} if "state" in key.changed else {}
+    return replace(key, state=KeyState.LOST, changed={**key.changed, **back, "state": now})
 
 
 def as_primary(key: KnownKey, *, now: str) -> KnownKey:

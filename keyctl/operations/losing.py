@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, NamedTuple
 
 from keyctl.core import loss_plan, loss_steps, names, promotions, times
+from keyctl.core.inventory import FOUND
 from keyctl.core.loss_steps import StepKind
 from keyctl.core.loss_unknown import general_plan
 from keyctl.core.names import composed, quoted
@@ -136,14 +137,14 @@ def lose(
         done, not_done = _chosen(inventory, known, before, ticks, with_computer=with_computer)
         change = _Change(done, not_done, with_computer, times.now())
         there = change.shown(there) if dry_run else change.written(circumstances, there, sources)
-    inventory, after, record, errors = there
+    inventory, after, record, errors, _ = there
     # What was lost with it counts, whether that could be noted or not.
     with_computer = with_computer or record.with_computer
     connected = _connected(circumstances, after)
     loss = Loss(
         name=known.name,
         key=connected or recognising.absent(after, circumstances.state),
-        changed=not dry_run and (after.state is not known.state or record != before),
+        changed=not dry_run and (there.took_in or after.state is not known.state or record != before),
         lost_at=unfinished_losses.lost_at(after),
         plugged_in=connected is not None,
         with_computer=with_computer,
@@ -213,6 +214,9 @@ def _marked(circumstances: Circumstances, known: KnownKey, now: str) -> tuple[In
         if there is None:
             raise NotFoundError("name_not_found", f"{known.name} was forgotten in the meantime", "nothing was changed")
         after = promotions.as_lost(there, now=now)
+        if there.state is KeyState.ACTIVE:
+            # What was noted is of an earlier loss, after which it came back.
+            loss_records.forget(circumstances.home, there.id)
         changes.put_key(after)
         return changes.inventory, after
 
@@ -226,6 +230,8 @@ class _There(NamedTuple):
     record: LossRecord
     #: What could not be read or noted.
     errors: tuple[StoreError, ...]
+    #: Whether exported files said anything new, and that is noted.
+    took_in: bool = False
 
 
 class _Change(NamedTuple):
@@ -244,7 +250,9 @@ class _Change(NamedTuple):
     def written(self, circumstances: Circumstances, there: _There, sources: Sequence[tuple[bytes, str]]) -> _There:
         """What *there* becomes, once it is noted; as much of it as could be."""
         try:
-            offered_inventories.take_in(circumstances, sources)
+            for content, source in sources:
+                if offered_inventories.take_in(circumstances, content, source):
+                    there = there._replace(took_in=True)
             if promotions.as_lost(there.known, now=self.now) != there.known:
                 inventory, known = _marked(circumstances, there.known, self.now)
                 there = there._replace(inventory=inventory, known=known)
@@ -263,7 +271,7 @@ class _Change(NamedTuple):
     def _applied(self, record: LossRecord, known: KnownKey) -> LossRecord:
         lost_at = unfinished_losses.lost_at(known) or ""
         return loss_records.changed(
-            loss_records.since(record, lost_at),
+            unfinished_losses.of_this_loss(record, known),
             done=self.done,
             not_done=self.not_done,
             with_computer=self.with_computer,
@@ -306,8 +314,9 @@ def _connected(circumstances: Circumstances, known: KnownKey) -> Key | None:
 
 def _remarks(loss: Loss, after: KnownKey, *, wanted: bool, errors: Sequence[KeyctlError]) -> Iterable[str]:
     """What there is to say beside; *wanted*: something was to be noted."""
-    if wanted and errors and not loss.changed:
-        yield "nothing was noted; this is what to do all the same, and when that is put right, give the command again"
+    if wanted and errors and (not loss.changed or after.state is KeyState.ACTIVE):
+        what = f"that {after.name} is lost was not noted" if loss.changed else "nothing was noted"
+        yield f"{what}; this is what to do all the same, and when that is put right, give the command again"
     if loss.plugged_in:
         back = f": `keyctl found {quoted(after.name)}` takes that back" if loss.lost_at is not None else ""
         yield f"{after.name} is plugged in, so it is not lost{back}"
@@ -317,7 +326,8 @@ def _remarks(loss: Loss, after: KnownKey, *, wanted: bool, errors: Sequence[Keyc
 
 def _retired(inventory: Inventory, known: KnownKey) -> list[Pairing]:
     """The pairings of the lost primary key that were retired since it was lost."""
-    since = known.changed.get("state", "")
+    # When it was marked does not tell: another computer may have marked the same loss later.
+    since = known.changed.get(FOUND, "")
     return [
         pairing
         for pairing in inventory.pairings
@@ -375,10 +385,12 @@ def _of_unknown(
     nowhere = f"no key {name} is known here, so it" if inventory.keys else f"no key is known here, so {name}"
     remarks = [f"{nowhere} is marked nowhere; this is what to do after any loss"]
     remarks += [
-        f"if {name} was the primary key of {backup}, put {backup} in its place: "
-        f"`keyctl recover promote {quoted(backup)}`"
+        f"if {name} was the primary key of {backup.name}, put {backup.name} in its place: "
+        f"`keyctl recover promote {quoted(backup.name)}`"
         for pairing in _restored(inventory)
-        if pairing.retired_at is None and (backup := pair_choice.name_of(inventory, pairing.backup_id)) is not None
+        if pairing.retired_at is None
+        and (backup := inventory.key_with_id(pairing.backup_id)) is not None
+        and backup.state is KeyState.ACTIVE
     ]
     if reading.note is not None:
         remarks.append(reading.note)

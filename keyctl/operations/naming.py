@@ -140,19 +140,29 @@ def enrol(session: Session, circumstances: Circumstances, name: str, notes: Note
         NotFoundError: Another key has the name.
         TouchError: Nobody touched it in time.
     """
-    name = names.checked(name)
+    name = require_free(session, circumstances, name)
     inventory = store.read(circumstances.home)
-    if inventory.key_named(name) is not None:
+    kept_id = key_id if inventory.key_with_id(key_id) is None else None
+    record = _enrolled(session, circumstances, name, notes, None, key_id=kept_id)
+    session.identify(recognising.named(session.key, record, Recognition.PROVED))
+    return record
+
+
+def require_free(session: Session, circumstances: Circumstances, name: str) -> str:
+    """*name*, in its one form, for an open key that was called so and is not known here.
+
+    Raises:
+        NotFoundError: Another key has the name (``name_exists``).
+    """
+    name = names.checked(name)
+    if store.read(circumstances.home).key_named(name) is not None:
         raise NotFoundError(
             "name_exists",
             f"the connected key was called {name}, and another key is called so here",
             f"give it a name of its own first: `keyctl add NAME -k {names.quoted(session.key.selector or '')}`",
             key=name,
         )
-    kept_id = key_id if inventory.key_with_id(key_id) is None else None
-    record = _enrolled(session, circumstances, name, notes, None, key_id=kept_id)
-    session.identify(recognising.named(session.key, record, Recognition.PROVED))
-    return record
+    return name
 
 
 def _require_loss_dealt_with(circumstances: Circumstances, inventory: Inventory, known: KnownKey) -> None:
@@ -267,8 +277,11 @@ def _enrolled(
         local_state.write_name_pin(circumstances.state, record.name, record.id)
         changes.put_key(record)
     if gives_way:
-        # It was the token of another key.
+        # It was the token of another key, and its loss.
         unattended.forgotten(circumstances, record.id)
+        from keyctl.store import loss_records
+
+        loss_records.forget(circumstances.home, record.id)
     _remember(session, circumstances, record, enrolment)
     return record
 

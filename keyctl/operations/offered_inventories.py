@@ -44,15 +44,15 @@ def inventory_with(circumstances: Circumstances, sources: Sequence[tuple[bytes, 
     return inventory
 
 
-def take_in(circumstances: Circumstances, sources: Sequence[tuple[bytes, str]]) -> None:
-    """Write what the files say into the inventory, one after the other.
+def take_in(circumstances: Circumstances, content: bytes, source: str) -> bool:
+    """Write what the file *source* says into the inventory, and return whether it said anything new.
 
     Raises:
-        UsageError: A file cannot be understood; those before it were taken in.
+        UsageError: It cannot be understood.
         StoreError: The inventory cannot be read or written.
     """
-    for content, source in sources:
-        inventory_files.import_content(circumstances, content, source, dry_run=False)
+    result = inventory_files.import_content(circumstances, content, source, dry_run=False)
+    return bool(result.added or result.changed)
 
 
 def _with_newer(records: Sequence[_Record], newer: Sequence[_Record]) -> tuple[_Record, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from keyctl.core import loss_plan, loss_steps
+from keyctl.core.inventory import FOUND
 from keyctl.errors import StoreError
 from keyctl.model import KeyState
 from keyctl.store import loss_records
@@ -44,7 +45,18 @@ def noted(circumstances: Circumstances, known: KnownKey) -> Noted:
         record = loss_records.read(circumstances.home, known.id)
     except StoreError as problem:
         return Noted(LossRecord(key_id=known.id), problem)
-    return Noted(loss_records.since(record, lost_at(known) or ""), None)
+    if known.state is KeyState.ACTIVE:
+        # What is there is of an earlier loss: this one is not marked yet.
+        return Noted(LossRecord(key_id=known.id), None)
+    return Noted(of_this_loss(record, known), None)
+
+
+def of_this_loss(record: LossRecord, known: KnownKey) -> LossRecord:
+    """*record* without what was ticked off after an earlier loss.
+
+    When the key was marked does not tell: another computer may have marked the same loss later.
+    """
+    return loss_records.since(record, known.changed.get(FOUND, ""))
 
 
 def open_steps(circumstances: Circumstances, inventory: Inventory, key: KnownKey) -> OpenSteps:

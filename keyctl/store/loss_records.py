@@ -65,7 +65,7 @@ def record_to(record: LossRecord) -> dict[str, Any]:
 
 
 def since(record: LossRecord, moment: str) -> LossRecord:
-    """*record* without what was ticked off before *moment*, when the key was lost: that was about an earlier loss."""
+    """*record* without what was ticked off before *moment*, when the key came back: that was about an earlier loss."""
     return replace(record, done={step: at for step, at in record.done.items() if at >= moment})
 
 

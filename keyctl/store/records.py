@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from keyctl.core import names
 from keyctl.core.inventory import (
+    FOUND,
     Declaration,
     KnownKey,
     Origin,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 #: In :attr:`Service.changed`: when a person took back that the service knows this key.
 _TAKEN_BACK_PATTERN = re.compile(rf"on:{fields.ID_PATTERN.pattern}")
+_FOUND_PATTERN = re.compile(FOUND)
 _AAGUID_PATTERN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -152,7 +154,7 @@ _KEY: Fields = {
     "passkeys_read_at": fields.optional(fields.time),
     "passkeys_remaining": fields.optional(fields.count),
     "registrations": fields.objects(Registration, _REGISTRATION),
-    "changed": fields.changes(lambda: _KEY),
+    "changed": fields.changes(lambda: _KEY, _FOUND_PATTERN),
 }
 _SERVICE: Fields = {
     "id": fields.identity,

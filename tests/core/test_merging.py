@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from keyctl.core.binding import Evidence
 from keyctl.core.inventory import (
+    FOUND,
     Declaration,
     Inventory,
     KnownKey,
@@ -166,7 +167,7 @@ def keys(draw, key_id):
     read_at = draw(optional(times))
     end = draw(optional(times))
     seen = times.map(lambda at: (at, end if end and at < end else None))
-    fields = st.sampled_from(["name", "role", "owner", "location", "note", "state", "passkeys"])
+    fields = st.sampled_from(["name", "role", "owner", "location", "note", "state", "passkeys", FOUND])
     return key(
         number,
         name=f"key {number}{draw(st.sampled_from(['', 'a', 'b']))}",
@@ -284,6 +285,7 @@ def test_nothing_newer_is_ever_lost(mine, theirs):
                     and said(other.key_with_id(before.id), field) >= said(before, field)
                     for other in (mine, theirs)
                 )
+            assert after.changed.get(FOUND, "") >= before.changed.get(FOUND, "")
             assert after.recognition.enrolled_at >= before.recognition.enrolled_at
             if not any(one.reset_at for one in (*before.passkeys, *after.passkeys, *after.registrations)):
                 assert _known_at(after) >= _known_at(before)

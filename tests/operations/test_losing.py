@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from dataclasses import replace
 
 import pytest
@@ -284,10 +286,55 @@ def test_a_key_that_is_found_counts_again_and_what_was_done_is_told(two, person)
     assert not any(step.done_at for step in lose(two, person()).steps)
 
 
-def test_what_was_ticked_off_after_an_earlier_loss_is_not_done_after_this_one(two, person):
+@pytest.fixture
+def other(two, person, tmp_path):
+    """Another computer, which has taken in what this one knows."""
+    circumstances = replace(two.circumstances(person()), home=tmp_path / "new", state=tmp_path / "new" / "state")
+    inventory_files.import_content(circumstances, *exported(two.circumstances(person())), dry_run=False)
+    return circumstances
+
+
+def exported(circumstances):
+    made = inventory_files.export(circumstances, None, with_owner=True, with_location=True, dry_run=False)
+    assert made.content is not None
+    return made.content.encode(), "keys.json"
+
+
+def test_a_loss_begins_anew_whatever_became_of_the_earlier_one(two, person):
+    lose(two, person(), with_computer=True)
+    lost = two.record("blue")
+    # As another computer says it, which knows nothing of what was done here.
+    two.put(replace(lost, state=KeyState.ACTIVE))
+    for dry_run in (True, False):
+        again = lose(two, person(), dry_run=dry_run)
+        assert not again.with_computer
+        assert not of_kind(again, StepKind.COMPUTER)
+    assert not lose(two, person()).with_computer
+
+
+def test_ticks_stay_where_another_computer_marks_the_same_loss_later(two, person, other):
+    step = lose(two, person()).steps[0]
+    lose(two, person(), done=[step.id])
+    later = "2999-01-01T00:00:00Z"
+    known = store.read(other.home).key_named("blue")
+    with store.changing(other.home, 0) as changes:
+        changes.put_key(replace(known, state=KeyState.LOST, changed={"state": later}))
+    loss, errors = lose_with_errors(two, person(), sources=[exported(other)])
+    assert (loss.lost_at, errors) == (later, ())
+    assert [one.id for one in loss.steps if one.done] == [step.id]
+    assert [one.id for one in lose(two, person()).steps if one.done] == [step.id]
+
+
+def test_what_was_ticked_off_after_an_earlier_loss_is_not_done_after_this_one(two, person, other):
     step = lose(two, person()).steps[0]
     earlier = loss_records.LossRecord(key_id=two.record("blue").id, done={step.id: SEEN_AT})
     loss_records.change(two.home, earlier.key_id, lambda _record: earlier)
+    assert lose(two, person()).steps[0].done
+    # Found elsewhere, and lost again, before this computer hears of either.
+    losing.lose(other, "blue")
+    losing.find_again(other, "blue", dry_run=False)
+    losing.lose(other, "blue")
+    lose(two, person(), sources=[exported(other)])
     assert not lose(two, person()).steps[0].done
     circumstances = two.circumstances(person())
     assert step.id in [one.id for one in open_steps(circumstances, two.inventory, two.record("blue")).steps]
@@ -349,6 +396,42 @@ def test_on_a_new_computer_an_exported_inventory_is_taken_in(two, person, tmp_pa
     assert [step.id for step in shown.steps] == [step.id for step in loss.steps]
 
 
+def test_what_was_taken_in_is_a_change_though_the_key_was_lost_there_already(two, person, tmp_path):
+    step = lose(two, person()).steps[0]
+    source = exported(two.circumstances(person()))
+    other = replace(two.circumstances(person()), home=tmp_path / "new", state=tmp_path / "new" / "state")
+    other.home.mkdir()
+    (other.home / "lost").symlink_to("nowhere")
+    loss, [error] = losing.lose(other, "blue", sources=[source], ticks=losing.Ticks(done=(step.id,)))
+    assert error.code == "store_unwritable"
+    assert (loss.changed, loss.remarks) == (True, ())
+    assert [known.name for known in store.read(other.home).keys] == ["blue", "green"]
+    again, errors = losing.lose(other, "blue", sources=[source])
+    assert (again.changed, errors) == (False, ())
+
+
+def test_where_the_loss_cannot_be_noted_after_a_file_was_taken_in_that_is_told(two, person, tmp_path):
+    source = exported(two.circumstances(person()))
+    other = replace(two.circumstances(person()), home=tmp_path / "new", state=tmp_path / "new" / "state")
+
+    def stop_writing(_frame, event, function):
+        """As soon as the services, which come last, are written, nobody can write any more."""
+        if event == "c_return" and function is os.replace and any((other.home / "services").glob("*.json")):
+            sys.setprofile(None)
+            (other.home / ".lock").unlink()
+            (other.home / ".lock").mkdir()
+
+    sys.setprofile(stop_writing)
+    try:
+        loss, [error] = losing.lose(other, "blue", sources=[source])
+    finally:
+        sys.setprofile(None)
+    assert error.code == "store_unwritable"
+    assert (loss.changed, loss.lost_at) == (True, None)
+    assert "that blue is lost was not noted; " in loss.remarks[0]
+    assert store.read(other.home).key_named("blue").state is KeyState.ACTIVE
+
+
 def test_a_file_that_makes_no_sense_changes_nothing(two, person):
     before = two.files()
     for content in (b"", b"[]", json.dumps({"schema": "keyctl-inventory/1", "keys": [1]}).encode()):
@@ -390,6 +473,10 @@ def test_a_key_whose_pairing_was_restored_from_the_backup_gets_the_general_plan_
     )
     with pytest.raises(UsageError):
         losing.lose(pairs.desk.circumstances(person()), "blue", ticks=losing.Ticks(done=("0123456789",)))
+    keys.unplug(pairs.desk.folder, "green")
+    lose(pairs.desk, person(), "green")
+    # Nobody puts a key that is lost, too, in the place of another.
+    assert not any("recover promote" in remark for remark in lose(pairs.desk, person()).remarks)
 
 
 def test_where_nothing_is_known_and_no_key_is_there_the_plan_is_told_all_the_same(desk, person):

@@ -390,6 +390,19 @@ def test_a_known_key_does_not_take_the_name_of_another(desk, person):
     assert desk.files() == before
 
 
+def test_what_was_done_about_the_loss_of_the_old_key_is_nothing_about_the_new_one(filled, person):
+    desk, record = filled, filled.record("blue")
+    steps = losing.lose(desk.circumstances(person()), "blue", with_computer=True)[0].steps
+    ticks = losing.Ticks(done=tuple(step.id for step in steps))
+    losing.lose(desk.circumstances(person()), "blue", ticks=ticks)
+    desk.new("green", "small")
+    add(desk, person(), "blue", "virtual:green", replacing=True)
+    assert not (desk.home / "lost" / f"{record.id}.json").exists()
+    again, errors = losing.lose(desk.circumstances(person()), "blue")
+    assert (again.with_computer, errors) == (False, ())
+    assert not any(step.done_at for step in again.steps)
+
+
 def test_a_name_that_is_not_known_cannot_be_replaced(desk, person):
     desk.know("blue")
     with pytest.raises(NotFoundError) as caught:

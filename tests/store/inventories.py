@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from keyctl.core import names
 from keyctl.core.binding import Evidence
 from keyctl.core.inventory import (
+    FOUND,
     Declaration,
     KnownKey,
     Origin,
@@ -165,7 +166,7 @@ keys = st.builds(
     passkeys_read_at=optional(times),
     passkeys_remaining=optional(st.integers(0, 1000)),
     registrations=st.lists(registrations, max_size=4).map(in_order),
-    changed=st.dictionaries(st.sampled_from(["name", "role", "owner", "location", "note", "state"]), times),
+    changed=st.dictionaries(st.sampled_from(["name", "role", "owner", "location", "note", "state", FOUND]), times),
 )
 declarations = st.dictionaries(ids, times, max_size=4).map(
     lambda dates: tuple(Declaration(key_id=key_id, declared_at=date) for key_id, date in sorted(dates.items()))
