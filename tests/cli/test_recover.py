@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -237,7 +238,9 @@ def test_the_document_comes_when_it_listens_and_is_the_only_one(background, tmp_
         client.connect(str(path))
         process.send_signal(signal.SIGINT)
         assert (process.communicate(timeout=15)[0], process.returncode) == ("", 130)
-        assert client.recv(1) == b""
+        # It may be gone before it took the connection.
+        with contextlib.suppress(ConnectionResetError):
+            assert client.recv(1) == b""
     assert not path.exists()
 
 
