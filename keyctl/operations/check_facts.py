@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +18,30 @@ from keyctl.store import inventory as store
 from keyctl.store import state as local_state
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from keyctl.core.health_limits import Limits
     from keyctl.core.inventory import Inventory, KnownKey
     from keyctl.core.pairings import Pairing
+    from keyctl.errors import KeyctlError
     from keyctl.operations.asking import Circumstances
     from keyctl.operations.check_reading import ReadKey
-    from keyctl.operations.drilling import Drills
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drills:
+    """Which drills failed or could not be held, and why."""
+
+    #: By the id of a key or a pairing.
+    failed: Mapping[str, str] = field(default_factory=dict)
+    omitted: Mapping[str, KeyctlError] = field(default_factory=dict)
+    #: Of the keys that were named: why their drills could not be held.
+    errors: tuple[KeyctlError, ...] = ()
+
+    def omission(self, subject_id: str) -> str | None:
+        """Why the drill of a key or a pairing could not be held, in words; None: it was, or was not wanted."""
+        error = self.omitted.get(subject_id)
+        return None if error is None else error.message
 
 
 def gather(circumstances: Circumstances, names: Sequence[str], limits: Limits, drills: Drills, *, now: str) -> Facts:

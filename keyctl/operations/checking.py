@@ -10,6 +10,7 @@ from keyctl.core import health, times
 from keyctl.core.results import FOUND, CheckResult
 from keyctl.errors import StoreError, UsageError
 from keyctl.operations import check_facts
+from keyctl.operations.check_facts import Drills
 from keyctl.store import check_results, health_files
 from keyctl.store import inventory as store
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from keyctl.core.health_results import Acceptance, Health
     from keyctl.errors import KeyctlError
     from keyctl.operations.asking import Circumstances
-    from keyctl.operations.drilling import Drills
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,9 +98,11 @@ def _began(found: Sequence[Finding], since: Mapping[str, str], now: str) -> dict
 
 
 def _drills(circumstances: Circumstances, names: Sequence[str], *, wanted: bool) -> Drills:
+    if not wanted:
+        return Drills()
     from keyctl.operations import drilling
 
-    return drilling.hold(circumstances, names) if wanted else drilling.Drills()
+    return drilling.hold(circumstances, names)
 
 
 def _note_records(circumstances: Circumstances, facts: Facts) -> None:

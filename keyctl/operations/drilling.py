@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from keyctl.core import times
 from keyctl.errors import DeclinedError, KeyctlError, StoreError, UsageError
 from keyctl.model import KeyState, Recognition
 from keyctl.operations import check_facts
+from keyctl.operations.check_facts import Drills
 from keyctl.store import health_files
 from keyctl.store import inventory as store
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from keyctl.core.inventory import Inventory, KnownKey
     from keyctl.core.pairings import Pairing
@@ -21,22 +22,6 @@ if TYPE_CHECKING:
 
 #: Answers of a key that does not work; other failures say that there was no drill, and nothing about the key.
 _BAD_ANSWERS = frozenset({"key_nonsense", "key_error", "key_silent"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Drills:
-    """Which drills failed or could not be held, and why."""
-
-    #: By the id of a key or a pairing.
-    failed: Mapping[str, str] = field(default_factory=dict)
-    omitted: Mapping[str, KeyctlError] = field(default_factory=dict)
-    #: Of the keys that were named: why their drills could not be held.
-    errors: tuple[KeyctlError, ...] = ()
-
-    def omission(self, subject_id: str) -> str | None:
-        """Why the drill of a key or a pairing could not be held, in words; None: it was, or was not wanted."""
-        error = self.omitted.get(subject_id)
-        return None if error is None else error.message
 
 
 def hold(circumstances: Circumstances, names: Sequence[str]) -> Drills:
