@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from keyctl.cli import tables
 from keyctl.core.names import account_label, quoted
 from keyctl.core.promotions import Concern, Replacement
-from keyctl.core.text import counted, visible
+from keyctl.core.text import counted, counted_are, visible
 
 if TYPE_CHECKING:
     from keyctl.core.promotions import NextBackup, OtherPairing, Revocation
@@ -43,7 +43,7 @@ def _derived(done: Promotion) -> list[str]:
     left = [key for key in done.derived if key.replaced_at is None]
     if not left:
         return [_all_replaced(done)] if done.pairing.fingerprint is not None else []
-    count = "1 derived key is" if len(left) == 1 else f"{len(left)} derived keys are"
+    count = counted_are(len(left), "derived key")
     rows = [(key.target, "yes" if key.handed_over_at else "not noted", key.fingerprint) for key in left]
     which = f" {quoted(done.pairing.backup)}" if done.pairing.backup is not None else ""
     until = f"until then {visible(done.primary)} signs for them" if done.signs else "nobody can sign for them any more"

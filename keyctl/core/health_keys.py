@@ -9,7 +9,7 @@ from keyctl.core.health_advisories import advisories, firmware
 from keyctl.core.health_facts import Finding, days_ago, digest_of
 from keyctl.core.names import quoted
 from keyctl.core.results import CheckResult
-from keyctl.core.text import tries
+from keyctl.core.text import counted_are, tries
 from keyctl.model import KeyState, Recognition, Role
 
 if TYPE_CHECKING:
@@ -269,8 +269,7 @@ def lost_key(key: KeyFacts) -> Finding:
         return _finding("lost_key", OK, key, "is lost, and all that was to do about it is done")
     grave = {StepKind.COMPUTER, StepKind.ORIENT, StepKind.RECOVER, StepKind.REVOKE}
     urgent = any(step.kind in grave for step in key.open_steps)
-    steps = "1 step is" if len(key.open_steps) == 1 else f"{len(key.open_steps)} steps are"
-    message = f"is lost, and {steps} left to do: {key.open_steps[0].text}"
+    message = f"is lost, and {counted_are(len(key.open_steps), 'step')} left to do: {key.open_steps[0].text}"
     if key.ticks_problem is not None:
         message += f" (none counts as ticked off: {key.ticks_problem})"
     hint = f"`keyctl lost {quoted(key.label)}` shows them; `--done STEP` ticks one off"

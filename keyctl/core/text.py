@@ -39,6 +39,11 @@ def reason_of(error: Exception) -> str:
     return (getattr(error, "strerror", None) or str(error)).lower()
 
 
+def counted_are(count: int, what: str) -> str:
+    """The same as a subject with its verb: ``1 step is``, ``2 steps are``."""
+    return f"{counted(count, what)} {'is' if count == 1 else 'are'}"
+
+
 def counted(count: int, what: str) -> str:
     """So many of something whose plural ends with s: ``1 account``, ``2 accounts``."""
     return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from keyctl.core.names import quoted
-from keyctl.core.text import visible
+from keyctl.core.text import counted_are, visible
 from keyctl.model import KeyState
 from keyctl.operations import naming, noting, recognising, stranding, unattended
 from keyctl.operations.pins import KeyChange
@@ -109,7 +109,7 @@ def _loss_told(circumstances: Circumstances, inventory: Inventory, known: KnownK
         return ""
     name = visible(known.name)
     return (
-        f"{name} is lost, and {unfinished_losses.told(left)} left to do, which nobody will be reminded of; "
+        f"{name} is lost, and {counted_are(len(left.steps), 'step')} left to do, which nobody will be reminded of; "
         f"`keyctl lost {visible(quoted(known.name))}` lists them.\n"
     )
 

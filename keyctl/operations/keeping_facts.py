@@ -35,15 +35,16 @@ def gather(circumstances: Circumstances) -> Keeping:
 
     inventory = store.read(circumstances.home)
     state = surroundings.home_folder(circumstances.state)
+    state_problem = _problem(state)
     in_keyring = _in_keyring(circumstances, inventory)
     return Keeping(
         problems=tuple(map(_told, (*inventory.problems, *_obstacles(circumstances)))),
         overlooked=tuple(map(_told, (*store.overlooked(circumstances.home), *_lost_ticks(circumstances, inventory)))),
         state=state.path,
-        state_problem=_problem(state),
+        state_problem=state_problem,
         state_open_to_others=state.open_to_others,
         # Where the folder itself cannot be used, that is what is wrong.
-        pin_problems=tuple(map(_told, _damaged_pins(circumstances, inventory))) if _problem(state) is None else (),
+        pin_problems=tuple(map(_told, _damaged_pins(circumstances, inventory))) if state_problem is None else (),
         now=times.now(),
         newest=max((moment for _, moment in health_whole.moments(inventory)), default=None),
         noted=check_facts.latest_note(circumstances, inventory),

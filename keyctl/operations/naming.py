@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from keyctl.core import names, services, times
 from keyctl.core.inventory import KnownKey, RecognitionCredential
-from keyctl.core.text import visible
+from keyctl.core.text import counted_are, visible
 from keyctl.errors import NotFoundError, UsageError
 from keyctl.model import OWN_RP_ID, KeyState, Recognition, Role
 from keyctl.operations import noting, opening, recognising, service_choice, stranding, unattended, unlocking
@@ -140,22 +140,22 @@ def enrol(session: Session, circumstances: Circumstances, name: str, notes: Note
         NotFoundError: Another key has the name.
         TouchError: Nobody touched it in time.
     """
-    name = require_free(session, circumstances, name)
     inventory = store.read(circumstances.home)
+    name = require_free(session, inventory, name)
     kept_id = key_id if inventory.key_with_id(key_id) is None else None
     record = _enrolled(session, circumstances, name, notes, None, key_id=kept_id)
     session.identify(recognising.named(session.key, record, Recognition.PROVED))
     return record
 
 
-def require_free(session: Session, circumstances: Circumstances, name: str) -> str:
+def require_free(session: Session, inventory: Inventory, name: str) -> str:
     """*name*, in its one form, for an open key that was called so and is not known here.
 
     Raises:
         NotFoundError: Another key has the name (``name_exists``).
     """
     name = names.checked(name)
-    if store.read(circumstances.home).key_named(name) is not None:
+    if inventory.key_named(name) is not None:
         raise NotFoundError(
             "name_exists",
             f"the connected key was called {name}, and another key is called so here",
@@ -180,7 +180,8 @@ def _require_loss_dealt_with(circumstances: Circumstances, inventory: Inventory,
     if left.steps:
         raise NotFoundError(
             "name_exists",
-            f"{known.name} is lost, and {unfinished_losses.told(left)} left to do, which would be forgotten with it",
+            f"{known.name} is lost, and {counted_are(len(left.steps), 'step')} left to do, "
+            "which would be forgotten with it",
             "give the new key a name of its own, `keyctl add NEW`, and finish "
             f"`keyctl lost {names.quoted(known.name)}`; where this is the lost key, back and reset, first "
             f"`keyctl found {names.quoted(known.name)}`",

@@ -95,7 +95,7 @@ def _restored(session: Session, circumstances: Circumstances, records: Sequence[
     records = _comparable(circumstances, records)
     if session.key.id is None:
         # Before a touch or a person's work is in vain.
-        naming.require_free(session, circumstances, _former_name(records[0].copy))
+        naming.require_free(session, store.read(circumstances.home), _former_name(records[0].copy))
     for record in records:
         record.check()
     enrolled = session.key.id is None

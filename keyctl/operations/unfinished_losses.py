@@ -66,8 +66,3 @@ def open_steps(circumstances: Circumstances, inventory: Inventory, key: KnownKey
     record, problem = noted(circumstances, key)
     steps = loss_plan.plan(inventory, key, with_computer=record.with_computer, ticked=record.done)
     return OpenSteps(loss_steps.open_ones(steps), problem)
-
-
-def told(left: OpenSteps) -> str:
-    """How many steps are left to do, in words."""
-    return "1 step is" if len(left.steps) == 1 else f"{len(left.steps)} steps are"
